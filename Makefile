@@ -1,0 +1,59 @@
+# make bench | test | test-peers | full | lint | docs | clean
+# Every target makes its own environment in $(VENV) first, or re-uses it. Needed: Python >= 3.11, a
+# C++17 compiler, make; cmake and ninja come from PyPI.
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_ARGS ?=
+# tests run in one process per core
+PYTEST_ARGS ?= -n auto
+
+environment = @$(PYTHON) tools/environment.py --venv $(VENV)
+python = $(VENV)/bin/python
+cpp_sources = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+# targets share the environment
+.NOTPARALLEL:
+.PHONY: help bench test test-peers full lint docs clean
+
+help:
+	@echo "make bench       measure every network on real pictures (BENCH_ARGS='--quick --models resnet*')"
+	@echo "make test        the quick tests; neither torch nor nvcc needed"
+	@echo "make test-peers  compare with PyTorch and ONNX Runtime (installs them)"
+	@echo "make full        everything: lint, all tests, peers, sanitizers, installation checks"
+	@echo "make lint        formatters, linter, floors of the architecture"
+	@echo "make docs        check links and run the examples of the documents"
+	@echo "make clean       remove what the build made, and $(VENV)"
+
+bench:
+	$(environment)
+	$(python) benchmarks/run.py $(BENCH_ARGS)
+
+test:
+	$(environment) test
+	$(python) -m pytest -m "not peers and not full" $(PYTEST_ARGS)
+
+test-peers:
+	$(environment) test peers
+	$(python) -m pytest -m "peers and not full" $(PYTEST_ARGS)
+
+lint:
+	$(environment) lint
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(if $(cpp_sources),$(VENV)/bin/clang-format --dry-run -Werror $(cpp_sources))
+	$(VENV)/bin/lint-imports
+
+docs:
+	$(environment)
+	$(python) tools/check_docs.py
+
+full: lint docs
+	$(environment) test peers plot
+	$(python) -m pytest $(PYTEST_ARGS)
+	$(python) tools/sanitize.py address,undefined
+	$(python) tools/check_install.py
+
+clean:
+	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f fastconv/_*.so
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
