@@ -1,0 +1,41 @@
+"""Floor 1: the kernel tables (reference, cpu; later cuda) and which of them an array goes to."""
+
+from fastconv.backend.activation import ACTIVATIONS, IDENTITY, Activation
+from fastconv.backend.arrays import array_module
+from fastconv.backend.problem import (
+    NO_EPILOGUE,
+    Conv2dProblem,
+    Epilogue,
+    Pool2dProblem,
+    Prologue,
+)
+from fastconv.backend.select import (
+    backends,
+    default_device,
+    device_of,
+    devices,
+    parse_device,
+    table_for,
+    to_device,
+    use_backend,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "IDENTITY",
+    "NO_EPILOGUE",
+    "Activation",
+    "Conv2dProblem",
+    "Epilogue",
+    "Pool2dProblem",
+    "Prologue",
+    "array_module",
+    "backends",
+    "default_device",
+    "device_of",
+    "devices",
+    "parse_device",
+    "table_for",
+    "to_device",
+    "use_backend",
+]

@@ -1,0 +1,137 @@
+"""Which kernel table serves an array, and which devices there are."""
+
+import importlib.util
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from fastconv.backend import reference
+from fastconv.errors import ArgumentError, DeviceError, MetaError
+
+NATIVE_BUILT = importlib.util.find_spec("fastconv._cpu") is not None
+
+if NATIVE_BUILT:
+    from fastconv.backend import cpu
+
+    _TABLES = {"cpu": cpu, "reference": reference}
+else:
+    _TABLES = {"reference": reference}
+
+
+class _Local(threading.local):
+    table = _TABLES.get("cpu", reference)
+
+
+_local = _Local()
+
+
+def backends() -> list[str]:
+    """Names that `use_backend` takes here."""
+    return list(_TABLES)
+
+
+def table_for(arrays):
+    """The backend module for these arrays (None entries are skipped); DeviceError if they are on several."""
+    for a in arrays:
+        if type(a) is not np.ndarray and a is not None:
+            return _table_for_others(arrays)
+    return _local.table
+
+
+def _table_for_others(arrays):
+    found = {device_of(a) for a in arrays if a is not None}
+    if len(found) > 1:
+        raise DeviceError(
+            f"all inputs must be on one device, these are on {' and '.join(sorted(found))}:"
+            " move them with x.to(device)"
+        )
+    if found == {"cpu"}:
+        return _local.table
+    return reference  # over cupy, until the CUDA kernels are here
+
+
+@contextmanager
+def use_backend(name: str):
+    """Run every op inside the block on one table: "cpu" or "reference". Per thread; blocks nest."""
+    if name not in _TABLES:
+        raise ArgumentError(
+            f"use_backend: name must be one of {backends()}, got {name!r}"
+            + ("" if NATIVE_BUILT else " (fastconv was built with FASTCONV_NATIVE=OFF)")
+        )
+    before = _local.table
+    _local.table = _TABLES[name]
+    try:
+        yield
+    finally:
+        _local.table = before
+
+
+def device_of(array) -> str:
+    """ "cpu" for NumPy, "cuda:i" for CuPy arrays."""
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    if hasattr(array, "__cuda_array_interface__"):
+        return f"cuda:{array.device.id}"
+    raise MetaError(
+        f"a meta tensor of shape {array.shape} has no values: it can only be used inside"
+        " `with fc.Trace(meta=True)`"
+    )
+
+
+def _cupy():
+    """(cupy, None) if a GPU can be used, else (None, the reason)."""
+    try:
+        import cupy
+    except ImportError:
+        return None, "CuPy is not installed (pip install 'fastconv[cuda13]' or 'fastconv[cuda12]')"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return None, f"CuPy finds no usable GPU: {error}"
+    return (cupy, None) if count else (None, "CuPy finds no GPU")
+
+
+def devices() -> list[str]:
+    """Devices that `device=` and `.to()` take here, best last: ["cpu", "cuda:0", ...].
+
+    Without the native module (FASTCONV_NATIVE=OFF) the first is "cpu:reference": NumPy does the work.
+    """
+    cupy, _ = _cupy()
+    gpus = range(cupy.cuda.runtime.getDeviceCount()) if cupy else ()
+    return ["cpu" if NATIVE_BUILT else "cpu:reference", *(f"cuda:{i}" for i in gpus)]
+
+
+def default_device() -> str:
+    """Where new tensors and parameters go when no device is named."""
+    return "cpu"
+
+
+def parse_device(device: str | None) -> str:
+    """Canonical name ("cpu", "cuda:0"); ArgumentError for nonsense, DeviceError if it is not there."""
+    if device is None or device == "cpu":
+        return "cpu"
+    if device == "cpu:reference" and not NATIVE_BUILT:
+        return "cpu"
+    kind, _, index = str(device).partition(":")
+    if kind != "cuda" or not (index == "" or index.isdecimal()):
+        raise ArgumentError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    cupy, reason = _cupy()
+    if cupy is None:
+        raise DeviceError(f"device={device!r}: {reason}; devices here: {devices()}")
+    count = cupy.cuda.runtime.getDeviceCount()
+    if int(index or 0) >= count:
+        raise DeviceError(f"device={device!r}: this machine has {count} GPUs: {devices()}")
+    return f"cuda:{int(index or 0)}"
+
+
+def to_device(array, device: str):
+    """The array on a device (canonical name); the same object if it is there already."""
+    here = device_of(array)
+    if here == device:
+        return array
+    cupy, _ = _cupy()
+    if device == "cpu":
+        return cupy.asnumpy(array)
+    with cupy.cuda.Device(int(device.split(":")[1])):
+        return cupy.asarray(array)

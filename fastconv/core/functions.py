@@ -1,0 +1,93 @@
+"""The public functions: @function publishes one in fastconv.functional and lets it take plain arrays.
+
+With Tensors in, Tensors come out. With NumPy or CuPy arrays only, nothing is recorded and the same kind of
+array comes out. layout="NCHW" (functions that have images) takes and gives NCHW and OIHW arrays.
+"""
+
+from functools import wraps
+from inspect import signature
+
+import numpy as np
+
+from fastconv.core.state import no_grad
+from fastconv.core.tensor import Tensor
+from fastconv.errors import ArgumentError, RegistryError
+
+FUNCTIONS: dict[str, object] = {}
+
+_TO_NHWC = (0, 2, 3, 1)
+_TO_NCHW = (0, 3, 1, 2)
+
+
+def is_array(a) -> bool:
+    """True for NumPy and CuPy arrays."""
+    return isinstance(a, np.ndarray) or hasattr(a, "__cuda_array_interface__")
+
+
+def as_tensor(a, like: Tensor | None = None) -> Tensor:
+    """a as a Tensor without a copy where it is a contiguous array; Python numbers take like's dtype."""
+    if isinstance(a, Tensor):
+        return a
+    if not is_array(a):
+        a = np.asarray(a, None if like is None else like.dtype)
+    return Tensor(a if a.flags.c_contiguous else a.copy(order="C"))
+
+
+def function(f=None, *, images=()):
+    """Decorator. images: parameters that hold NHWC images or OHWI weights; f then also takes layout=."""
+    if f is None:
+        return lambda f: function(f, images=images)
+    if f.__name__ in FUNCTIONS:
+        raise RegistryError(f"function {f.__name__!r} is registered twice")
+    names = tuple(signature(f).parameters)
+
+    @wraps(f)
+    def call(*args, layout="NHWC", **kwargs):
+        if layout != "NHWC":
+            return _in_nchw(call, names, images, layout, args, kwargs)
+        if args and type(args[0]) is Tensor:
+            return f(*args, **kwargs)
+        values = (*args, *kwargs.values())
+        if any(isinstance(v, Tensor) or _holds_tensors(v) for v in values):
+            return f(*args, **kwargs)
+        with no_grad():
+            wrapped = [as_tensor(v) if is_array(v) else v for v in args]
+            named = {k: as_tensor(v) if is_array(v) else v for k, v in kwargs.items()}
+            return _unwrap(f(*wrapped, **named))
+
+    FUNCTIONS[f.__name__] = call
+    return call
+
+
+def _holds_tensors(v):
+    return isinstance(v, list | tuple) and any(isinstance(e, Tensor) for e in v)
+
+
+def _unwrap(y):
+    if isinstance(y, Tensor):
+        return y.data
+    if isinstance(y, tuple | list):
+        return tuple(_unwrap(e) for e in y)
+    return y
+
+
+def _in_nchw(call, names, images, layout, args, kwargs):
+    if layout != "NCHW" or not images:
+        known = "'NHWC' or 'NCHW'" if images else "'NHWC'"
+        raise ArgumentError(f"{call.__name__}: layout must be {known}, got {layout!r}")
+    named = dict(zip(names, args, strict=False)) | kwargs
+    for name in images:
+        if (a := named.get(name)) is not None:
+            named[name] = _transposed(a, _TO_NHWC)
+    y = call(**named)
+    return _transposed(y, _TO_NCHW)
+
+
+def _transposed(a, axes):
+    if isinstance(a, tuple):
+        return tuple(_transposed(e, axes) for e in a)
+    if a.ndim != 4:
+        return a
+    if isinstance(a, Tensor):
+        return a.transpose(*axes)
+    return a.transpose(axes).copy(order="C")

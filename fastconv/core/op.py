@@ -1,0 +1,223 @@
+"""THE gate: every computation passes Op.__call__, and everything known about cost is seen here.
+
+    infer -> allocate -> forward -> save -> append a Record to the active Trace
+
+An op is a small dataclass: its annotated attributes (stride, padding, ...) are its constructor. One instance
+is used once and becomes the node of the graph that Tensor.backward walks.
+"""
+
+from dataclasses import dataclass, fields
+from itertools import count
+from time import perf_counter
+from typing import ClassVar, dataclass_transform
+
+from fastconv.backend import table_for
+from fastconv.core.autocast import cast_inputs
+from fastconv.core.spec import Spec
+from fastconv.core.state import state
+from fastconv.core.tensor import Tensor
+from fastconv.core.trace import Record, Saved, TracedBuffer, new_buffer
+from fastconv.errors import GradientError
+
+_order = count()
+
+
+@dataclass_transform(eq_default=False)
+class Op:
+    """Base of all ops. A subclass writes infer and forward, and what differs from the defaults of the rest.
+
+    Class attributes:
+    bilinear: indices of the inputs in which the op is bilinear; each that needs a gradient costs one more forward.
+    autocast: "low" (cast to the autocast dtype), "float32", "promote" (the widest input) or "keep".
+    mutates: indices of inputs that forward overwrites (running statistics).
+    passes: indices of inputs whose gradient is gy itself or a view of it; all others are new arrays.
+    """
+
+    bilinear: ClassVar[tuple[int, ...]] = ()
+    autocast: ClassVar[str] = "promote"
+    mutates: ClassVar[tuple[int, ...]] = ()
+    passes: ClassVar[tuple[int, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        dataclass(eq=False)(cls)
+
+    # ---- what a subclass says
+
+    def infer(self, *inputs):
+        """(output Specs, aux Specs) from anything with shape and dtype. The one place where misuse is found."""
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def macs(self, *inputs_and_outputs) -> int:
+        """Exact multiply-accumulates of forward, padding zeros included; other arithmetic counts 0."""
+        return 0
+
+    def saves(self, inputs, outputs, needs):
+        """Which of the input and output arrays backward reads (aux is kept anyway)."""
+        return ()
+
+    def workspace(self, K, direction) -> int:
+        """Bytes of scratch that "forward" or "backward" allocates through K.empty and gives back."""
+        return 0
+
+    def kernel(self, K):
+        """Name of the algorithm that forward runs, where there is a choice."""
+        return None
+
+    def view(self, x, spec):
+        """An output whose Spec has an alias, as a view of that input's array."""
+        return x.reshape(spec.shape)
+
+    def forward(self, K, out, aux, *inputs):
+        """Write into the arrays of the tuples out and aux. K is the backend module."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, K, *gys):
+        """A gradient array or None per input, from self.saved, self.aux and self.needs. Never writes to gys."""
+        raise GradientError(f"{type(self).__name__} has no gradient")
+
+    # ---- the gate
+
+    def __call__(self, *inputs):
+        trace = state.trace
+        if state.autocast is not None:
+            inputs = cast_inputs(self, inputs)
+        arrays = [None if x is None else x._data for x in inputs]
+        self.needs = tuple([x is not None and x.requires_grad and state.grad for x in inputs])
+        specs, aux_specs = self.infer(*arrays)
+
+        if trace is None:
+            meta = False
+            K = table_for(arrays)
+            empty = K.empty
+        else:
+            meta = trace.meta
+            K = table_for([None if type(a) is Spec else a for a in arrays] if meta else arrays)
+            empty = Spec if meta else K.empty
+        out, buffers = [], []
+        for s in specs:
+            if s.alias is None:
+                out.append(empty(s.shape, s.dtype))
+                buffers.append(new_buffer(s.nbytes if trace else 0, "activation"))
+            else:
+                out.append(Spec(s.shape, s.dtype) if meta else self.view(arrays[s.alias], s))
+                buffers.append(inputs[s.alias]._buffer)
+        aux = tuple([empty(s.shape, s.dtype) for s in aux_specs])
+
+        if trace is None:
+            self.forward(K, out, aux, *arrays)
+        else:
+            aux_buffers = [TracedBuffer(trace, a.nbytes, "activation") for a in aux]
+            seconds = self._forward_traced(trace, K, out, aux, arrays)
+        for i in self.mutates:
+            if inputs[i] is not None:
+                inputs[i]._buffer.version += 1
+
+        op = self if True in self.needs else None
+        results = [
+            Tensor._from_op(a, op, i, buffer)
+            for i, (a, buffer) in enumerate(zip(out, buffers, strict=True))
+        ]
+        if op is not None:
+            self._save(K, inputs, results, arrays, out, aux)
+        if trace is not None:
+            if op is not None:
+                self.aux_buffers = aux_buffers
+                self.meta_inputs = arrays if meta else None
+            self._append_record(trace, K, inputs, results, aux_buffers, seconds)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _save(self, K, inputs, results, arrays, out, aux):
+        self.order = next(_order)
+        self.K = K
+        self.aux = aux
+        self.aux_buffers = self.record = self.meta_inputs = None
+        self.saved = saved = self.saves(arrays, out, self.needs)
+        ids = {id(a) for a in saved}
+        self.guards = [
+            (x._buffer, x._buffer.version)
+            for x in (*inputs, *results)
+            if x is not None and id(x._data) in ids
+        ]
+        # edges hold ops and leaves, not intermediate tensors: what is not saved is freed
+        self.edges = tuple(
+            [
+                (x if x._op is None else (x._op, x._index)) if need else None
+                for x, need in zip(inputs, self.needs, strict=True)
+            ]
+        )
+        self.outputs = len(results)
+
+    def _forward_traced(self, trace, K, out, aux, arrays):
+        if trace.on_enter is not None:
+            trace.on_enter(self)
+        trace.transient("workspace", self.workspace(K, "forward"))
+        if trace.meta:
+            return None
+        start = perf_counter()
+        self.forward(K, out, aux, *arrays)
+        return perf_counter() - start if trace.time else None
+
+    def _append_record(self, trace, K, inputs, results, aux_buffers, seconds):
+        macs = self.macs(*[None if x is None else x._data for x in (*inputs, *results)])
+        graph = True in self.needs
+        buffers = {x._buffer: x.nbytes for x in (*inputs, *results) if x is not None}
+        kept = {b: buffers[b] for b, _ in self.guards} if graph else {}
+        kept.update((b, b.nbytes) for b in aux_buffers if graph)
+        record = Record(
+            name=type(self).__name__,
+            fields={f.name: getattr(self, f.name) for f in fields(self)},
+            module=trace.modules[-1] if trace.modules else None,
+            inputs=tuple(None if x is None else (x.shape, x.dtype) for x in inputs),
+            outputs=tuple((r.shape, r.dtype) for r in results),
+            needs=self.needs,
+            macs=macs,
+            backward_macs=macs * sum(self.needs[i] for i in self.bilinear),
+            bytes=sum(buffers.values()),
+            saved=tuple(Saved(b.serial, nbytes, b.kind) for b, nbytes in kept.items()),
+            aux_bytes=sum(b.nbytes for b in aux_buffers),
+            workspace_bytes=self.workspace(K, "forward"),
+            kernel=self.kernel(K),
+            seconds=seconds,
+        )
+        trace.records.append(record)
+        if graph:
+            self.record = record
+        if trace.on_exit is not None:
+            trace.on_exit(self, record)
+
+    # ---- the same gate on the way back
+
+    def run_backward(self, grads):
+        """(edge, (gradient, buffer, owned), passed) per input that needs one; frees what was saved."""
+        if self.edges is None:
+            raise GradientError(
+                f"backward: the graph at {type(self).__name__} was already walked and freed: compute"
+                " the result again, or add the losses before one backward()"
+            )
+        for buffer, version in self.guards:
+            if buffer.version != version:
+                raise GradientError(
+                    f"backward: a value that {type(self).__name__} saved was overwritten in place"
+                    f" (version {version}, now {buffer.version}): copy it before writing"
+                )
+        trace = state.trace
+        gys = [grads[i][0] if i in grads else None for i in range(self.outputs)]
+        if trace is not None:
+            trace.transient("workspace", self.workspace(self.K, "backward"))
+        if self.meta_inputs is not None:
+            gxs = self.meta_inputs
+        else:
+            start = perf_counter()
+            gxs = self.backward(self.K, *gys)
+            if trace is not None and trace.time and self.record is not None:
+                self.record.backward_seconds = perf_counter() - start
+        steps = []
+        for i, (edge, gx) in enumerate(zip(self.edges, gxs, strict=True)):
+            if edge is None or gx is None:
+                continue
+            passed = i in self.passes
+            buffer = next(iter(grads.values()))[1] if passed else new_buffer(gx.nbytes, "gradient")
+            steps.append((edge, (gx, buffer, False), passed))
+        self.saved = self.aux = self.aux_buffers = self.guards = self.edges = None
+        return steps

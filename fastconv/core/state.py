@@ -1,0 +1,62 @@
+"""What the gate looks at besides its inputs: per thread, changed only by the context managers here."""
+
+import threading
+from contextlib import contextmanager
+
+from fastconv.errors import ArgumentError
+
+PRECISIONS = ("ieee", "default", "tf32")
+
+
+class _State(threading.local):
+    grad = True  # record what backward needs
+    trace = None  # the innermost active Trace
+    autocast = None  # dtype that ops of class "low" are cast to
+    algorithm = None  # name forced by use_algorithm
+    precision = "default"  # of float32 arithmetic; one value for the process
+
+
+state = _State()
+
+
+@contextmanager
+def _set(name, value):
+    before = getattr(state, name)
+    setattr(state, name, value)
+    try:
+        yield
+    finally:
+        setattr(state, name, before)
+
+
+def no_grad():
+    """Nothing inside the block is recorded for backward. Also a decorator."""
+    return _set("grad", False)
+
+
+def enable_grad():
+    """Records again inside a `no_grad` block."""
+    return _set("grad", True)
+
+
+def use_algorithm(name: str | None):
+    """Force one convolution algorithm inside the block ("im2col", ...); None gives the choice back.
+
+    An op that the algorithm does not fit raises AlgorithmError naming those that do.
+    """
+    if name is not None and not isinstance(name, str):
+        raise ArgumentError(f"use_algorithm: name must be a str or None, got {name!r}")
+    return _set("algorithm", name)
+
+
+def set_float32_precision(precision: str) -> None:
+    """How float32 products may be computed, for the whole process.
+
+    "ieee": plain float32 only. "default": algorithms whose stated error is below 1e-4 x rms(y) (Winograd).
+    "tf32": TF32 tensor cores too.
+    """
+    if precision not in PRECISIONS:
+        raise ArgumentError(
+            f"set_float32_precision: precision must be one of {PRECISIONS}, got {precision!r}"
+        )
+    _State.precision = precision

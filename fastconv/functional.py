@@ -1,0 +1,8 @@
+"""fastconv.functional: every public function of fastconv/ops, on Tensors or on plain NumPy/CuPy arrays."""
+
+from fastconv import ops  # noqa: F401  (importing the ops publishes their functions)
+from fastconv.core import FUNCTIONS
+
+__all__ = sorted(FUNCTIONS)
+
+globals().update(FUNCTIONS)
