@@ -1,0 +1,53 @@
+// empty, memory_stats, reset_peak_memory, empty_cache
+#include "cpu/allocator.h"
+#include "cpu/arrays.h"
+#include "cpu/bindings.h"
+
+namespace fc {
+namespace {
+
+// The capsule's context is the block's size.
+void release_capsule(PyObject* capsule) {
+  const auto bytes = reinterpret_cast<size_t>(PyCapsule_GetContext(capsule));
+  release(PyCapsule_GetPointer(capsule, nullptr), bytes);
+}
+
+py::array empty(const std::vector<py::ssize_t>& shape, const py::object& dtype_like) {
+  const py::dtype dtype = py::dtype::from_args(dtype_like);
+  if (dtype.attr("hasobject").cast<bool>()) refuse("empty: dtype", "numbers", py::str(dtype));
+  py::ssize_t bytes = dtype.itemsize();
+  for (py::ssize_t d : shape) {
+    if (d < 0) refuse("empty: shape", "sizes of 0 or more", std::to_string(d));
+    if (__builtin_mul_overflow(bytes, d, &bytes)) throw std::bad_alloc();
+  }
+  void* block = allocate(bytes);
+  PyObject* capsule = PyCapsule_New(block, nullptr, release_capsule);
+  if (!capsule) {
+    release(block, bytes);
+    throw py::error_already_set();
+  }
+  const auto base = py::reinterpret_steal<py::object>(capsule);
+  PyCapsule_SetContext(capsule, reinterpret_cast<void*>(bytes));
+  return py::array(dtype, shape, block, base);
+}
+
+py::dict stats() {
+  const MemoryStats s = memory_stats();
+  py::dict d;
+  d["live_bytes"] = s.live_bytes;
+  d["peak_bytes"] = s.peak_bytes;
+  d["cached_bytes"] = s.cached_bytes;
+  d["allocations"] = s.allocations;
+  return d;
+}
+
+}  // namespace
+
+void bind_memory(py::module_& m) {
+  m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
+  m.def("memory_stats", &stats);
+  m.def("reset_peak_memory", &reset_peak_memory);
+  m.def("empty_cache", &empty_cache);
+}
+
+}  // namespace fc

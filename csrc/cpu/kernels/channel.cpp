@@ -1,0 +1,76 @@
+// sums[0,c] = sum_i x[i,c]   sums[1,c] = sum_i x[i,c]^2
+//
+// Each chunk of rows has its own float64 accumulators; they are combined in order.
+#include "cpu/channel.h"
+
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// One chunk: element e of the flat (rows, channels) block goes to accumulator e mod width.
+template <class T, bool kSquares>
+void accumulate(const T* x, int64_t elements, int64_t width, double* acc) {
+  for (int64_t j = 0; j < 2 * width; ++j) acc[j] = 0;
+  double* squares = acc + width;
+  for (int64_t base = 0; base < elements; base += width) {
+    const int64_t count = elements - base < width ? elements - base : width;
+    const T* row = x + base;
+    for (int64_t j = 0; j < count; ++j) {
+      const double v = row[j];
+      acc[j] += v;
+      if constexpr (kSquares) squares[j] += v * v;
+    }
+  }
+}
+
+template <class T, bool kSquares>
+void reduce(const T* x, int64_t rows, int64_t channels, double* scratch) {
+  const ChannelChunks chunks(rows, channels);
+  parallel(chunks.count, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i * chunks.rows;
+      const int64_t count = rows - first < chunks.rows ? rows - first : chunks.rows;
+      accumulate<T, kSquares>(x + first * channels, count * channels, chunks.width,
+                              scratch + i * 2 * chunks.width);
+    }
+  });
+}
+
+// Sum of one statistic of one channel over chunks and unrolled rows, in order.
+double combine(const double* scratch, const ChannelChunks& chunks, int64_t channels, int64_t c,
+               int statistic) {
+  double total = 0;
+  for (int64_t i = 0; i < chunks.count; ++i) {
+    const double* acc = scratch + (2 * i + statistic) * chunks.width;
+    for (int64_t j = c; j < chunks.width; j += channels) total += acc[j];
+  }
+  return total;
+}
+
+template <class T>
+void stats(const T* x, int64_t rows, int64_t channels, double* sums, double* scratch) {
+  reduce<T, true>(x, rows, channels, scratch);
+  const ChannelChunks chunks(rows, channels);
+  for (int64_t c = 0; c < channels; ++c) {
+    sums[c] = combine(scratch, chunks, channels, c, 0);
+    sums[channels + c] = combine(scratch, chunks, channels, c, 1);
+  }
+}
+
+template <class T>
+void sum(const T* x, int64_t rows, int64_t channels, T* y, double* scratch) {
+  reduce<T, false>(x, rows, channels, scratch);
+  const ChannelChunks chunks(rows, channels);
+  for (int64_t c = 0; c < channels; ++c) {
+    y[c] = static_cast<T>(combine(scratch, chunks, channels, c, 0));
+  }
+}
+
+}  // namespace
+
+ChannelKernels channel_kernels() {
+  return {{stats<float>, sum<float>}, {stats<double>, sum<double>}};
+}
+
+}  // namespace fc::FC_ISA

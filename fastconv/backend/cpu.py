@@ -1,0 +1,119 @@
+"""The kernel table on the CPU: thin wrappers of fastconv._cpu, float32 and float64.
+
+Semantics and signatures are those of reference.py. Results do not depend on the number of threads.
+"""
+
+import functools
+
+import numpy as np
+
+from fastconv import _cpu
+from fastconv.backend.problem import NO_EPILOGUE
+from fastconv.errors import AlgorithmError, DTypeError
+
+NAME = "cpu"
+
+
+def _check(function, array):
+    if array.dtype.char not in "fd":
+        raise DTypeError(
+            f"{function}: the CPU kernels take float32 and float64, came {array.dtype}; convert with "
+            'astype, or use fc.use_backend("reference")'
+        )
+
+
+# ---- memory and threads
+
+reset_peak_memory = _cpu.reset_peak_memory
+empty_cache = _cpu.empty_cache
+memory_stats = _cpu.memory_stats  # dict: live_bytes, peak_bytes, cached_bytes, allocations
+set_num_threads = _cpu.set_num_threads
+num_threads = _cpu.num_threads
+isa = _cpu.isa  # "baseline", "avx2" or "avx512"
+
+
+def empty(shape, dtype, xp=np):
+    """Uninitialised contiguous array, 64-byte aligned, from the caching pool."""
+    return _cpu.empty(shape, dtype)
+
+
+# ---- convolution
+
+
+def _is_depthwise(p):
+    return p.groups == p.c and p.groups > 1
+
+
+def _is_matrix_product(p):
+    return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
+
+
+def conv2d_algorithms(problem, direction, dtype):
+    """Names of the algorithms that fit, best first: "1x1" (a plain matrix product), "direct_depthwise",
+    "implicit" (the image is gathered while it is packed), "im2col" (columns in the workspace)."""
+    names = ["implicit", "im2col"]
+    if _is_matrix_product(problem):
+        names.insert(0, "1x1")
+    if _is_depthwise(problem):
+        names.insert(0, "direct_depthwise")
+    return names
+
+
+@functools.cache
+def conv2d_choose(problem, direction, dtype, precision):
+    """The first that fits: the special cases first, then the one without a large workspace."""
+    return conv2d_algorithms(problem, direction, dtype)[0]
+
+
+def conv2d_workspace(problem, direction, algorithm, dtype):
+    """Bytes of scratch memory; grows with the number of threads (the result does not depend on it)."""
+    if algorithm not in conv2d_algorithms(problem, direction, dtype):
+        raise AlgorithmError(
+            f"conv2d {direction}: algorithm {algorithm!r} does not fit {problem}; these do: "
+            f"{', '.join(conv2d_algorithms(problem, direction, dtype))}"
+        )
+    return _cpu.conv2d_workspace(problem, direction, algorithm, np.dtype(dtype).itemsize)
+
+
+def conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None):
+    _check("conv2d_fwd", x)
+    _cpu.conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue, prologue)
+
+
+def conv2d_dgrad(gy, w, gx, problem, algorithm, workspace):
+    _check("conv2d_dgrad", gy)
+    _cpu.conv2d_dgrad(gy, w, gx, problem, algorithm, workspace)
+
+
+def conv2d_wgrad(x, gy, gw, problem, algorithm, workspace, prologue=None):
+    _check("conv2d_wgrad", x)
+    _cpu.conv2d_wgrad(x, gy, gw, problem, algorithm, workspace, prologue)
+
+
+# ---- matrix product
+
+
+def gemm_workspace(m, n, k, dtype):
+    return _cpu.gemm_workspace(m, n, k, np.dtype(dtype).itemsize)
+
+
+def gemm(a, b, c, trans_a, trans_b, workspace, epilogue=NO_EPILOGUE):
+    _check("gemm", a)
+    _cpu.gemm(a, b, c, trans_a, trans_b, workspace, epilogue)
+
+
+# ---- per-channel reductions
+
+
+def channel_sum(x, y):
+    _check("channel_sum", x)
+    _cpu.channel_sum(x, y)
+
+
+def channel_stats(x, sums):
+    _check("channel_stats", x)
+    _cpu.channel_stats(x, sums)
+
+
+# ---- (the wrappers of the other kernels follow here: pooling, norms, element-wise, resize, losses,
+#      optimizer steps)
