@@ -3,16 +3,16 @@ include(CheckLanguage)
 check_language(CXX)
 if(NOT CMAKE_CXX_COMPILER)
   message(FATAL_ERROR
-    "fastconv: no C++ compiler found. Install one (Debian/Ubuntu: apt install g++; Fedora: dnf "
-    "install gcc-c++; macOS: xcode-select --install) or set CXX.\n"
-    "Or install without native code, on the NumPy reference: FASTCONV_NATIVE=OFF pip install .")
+    "fastconv: no C++ compiler found. Install one or set CXX: apt install g++ (Debian, Ubuntu), "
+    "dnf install gcc-c++ (Fedora), xcode-select --install (macOS).\n"
+    " Or compile nothing: FASTCONV_NATIVE=OFF")
 endif()
 enable_language(CXX)
 
 if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   message(FATAL_ERROR
     "fastconv: ${CMAKE_CXX_COMPILER_ID} is not supported: the kernels use GCC/Clang vector "
-    "extensions. On Windows use WSL2, or FASTCONV_NATIVE=OFF pip install .")
+    "extensions. On Windows use WSL2, or FASTCONV_NATIVE=OFF.")
 endif()
 
 set(CMAKE_CXX_STANDARD 17)
@@ -27,8 +27,8 @@ find_package(Python 3.11 QUIET COMPONENTS Interpreter Development.Module)
 if(NOT Python_Development.Module_FOUND)
   message(FATAL_ERROR
     "fastconv: no Python.h for ${Python_EXECUTABLE}. Install Python's headers (Debian/Ubuntu: apt "
-    "install python3-dev; Fedora: dnf install python3-devel),\n"
-    "or install without native code, on the NumPy reference: FASTCONV_NATIVE=OFF pip install .")
+    "install python3-dev; Fedora: dnf install python3-devel).\n"
+    " Or compile nothing: FASTCONV_NATIVE=OFF")
 endif()
 
 # pip brings pybind11 and says where it is; a plain cmake call asks the interpreter

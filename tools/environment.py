@@ -137,22 +137,36 @@ def install(folder: Path, extras: list[str]) -> None:
             module.unlink()
     # no isolation: the build tree is kept, so the tools it was configured with must stay
     log = run(*pip, "--verbose", "--no-deps", "--no-build-isolation", "--editable", ".")
-    print("\n".join(re.findall(r"fastconv: .*", log)), flush=True)
+    print("\n".join(re.findall(r"-- (fastconv: .*)", log)), flush=True)
+
+
+def packages(folder: Path) -> set[str]:
+    """What lies in site-packages, without the metadata that carries version numbers."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    names = os.listdir(folder / "lib" / version / "site-packages")
+    return {name for name in names if not name.endswith((".dist-info", "__pycache__"))}
 
 
 def prepare(folder: Path, extras: list[str]) -> None:
-    """Bring the environment to the wanted state and the native module up to date."""
+    """Bring the environment to the wanted state and the native module up to date.
+
+    The stamp, written last, is one line of state and then one line per installed package: something
+    that was deleted since, which pip would not notice, is a reason to begin anew.
+    """
     stamp = folder / STAMP
     if not healthy(folder):
         create(folder)
-    before = stamp.read_text() if stamp.is_file() else " "
+    before, *installed = stamp.read_text().splitlines() if stamp.is_file() else [" "]
+    if set(installed) - packages(folder):
+        create(folder)
+        before = " "
     together = sorted({*extras, *filter(None, before.split(" ")[1].split(","))})
     wanted = wanted_state(together)
     tree = build_tree(folder) if native_wanted() else None
     if wanted != before or (native_wanted() and tree is None):
         stamp.unlink(missing_ok=True)  # an interrupted installation must not look finished
         install(folder, together)
-        stamp.write_text(wanted)
+        stamp.write_text("\n".join([wanted, *sorted(packages(folder))]))
     elif tree is not None:
         run(folder / "bin" / "cmake", "--build", tree)
 

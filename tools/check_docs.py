@@ -1,0 +1,42 @@
+"""Checks the documents: relative links lead somewhere, the Python blocks of README.md run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+
+
+def documents() -> list[Path]:
+    """The Markdown files of the project, in a fixed order."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("csrc/**/*.md")])
+
+
+def broken_links(document: Path) -> list[str]:
+    """One line per link to a file that does not exist."""
+    targets = [t for t in LINK.findall(document.read_text()) if "://" not in t]
+    return [
+        f"{document.relative_to(ROOT)}: no file {target}"
+        for target in targets
+        if not (document.parent / target).exists()
+    ]
+
+
+def main() -> int:
+    problems = [problem for document in documents() for problem in broken_links(document)]
+    print("\n".join(problems) or f"{len(documents())} documents, links fine")
+    for number, block in enumerate(BLOCK.findall((ROOT / "README.md").read_text()), 1):
+        print(f"README.md, Python block {number}", flush=True)
+        # warnings as in the tests: an example must not teach something deprecated
+        result = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT)
+        if result.returncode:
+            problems.append(f"README.md: Python block {number} failed")
+            print(problems[-1])
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

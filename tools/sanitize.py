@@ -1,0 +1,111 @@
+"""Builds fastconv._cpu with sanitizers and runs the kernel tests on it.
+
+The module and a copy of the package lie in build/sanitize-<name>, so that the ordinary build stays
+as it is. A finding ends the test process, so the exit status is that of pytest.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = "tests/native"
+
+
+def build(sanitizers: str, folder: Path) -> None:
+    """Configure and compile; only what changed is compiled again."""
+    bin_folder = Path(sys.executable).parent
+    configure = [
+        bin_folder / "cmake",
+        *("-S", ROOT, "-B", folder, "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={bin_folder / 'ninja'}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+        "-DFASTCONV_NATIVE=ON",
+        "-DFASTCONV_CUDA=OFF",
+        f"-DFASTCONV_SANITIZE={sanitizers}",
+    ]
+    subprocess.run([str(word) for word in configure], check=True)
+    subprocess.run([str(bin_folder / "cmake"), "--build", str(folder)], check=True)
+
+
+def copy_package(folder: Path) -> Path:
+    """A tree with the Python files, the tests and the instrumented module."""
+    (module,) = folder.glob("csrc/**/_cpu*.so")
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    leave = shutil.ignore_patterns("*.so", "__pycache__")
+    for name in ["fastconv", "tests"]:
+        shutil.copytree(ROOT / name, tree / name, ignore=leave)
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    shutil.copy(module, tree / "fastconv")
+    return tree
+
+
+def compiler(folder: Path) -> str:
+    """The C++ compiler of the build tree, which knows where its sanitizer runtimes are."""
+    for line in (folder / "CMakeCache.txt").read_text().splitlines():
+        if line.startswith("CMAKE_CXX_COMPILER:"):
+            return line.partition("=")[2]
+    raise SystemExit(f"{folder}: no compiler in CMakeCache.txt")
+
+
+def runtime_environment(sanitizers: str, folder: Path, tree: Path) -> dict[str, str]:
+    """Runtimes are loaded before Python; libstdc++ too, else a C++ exception ends the process."""
+    # UBSan's runtime comes along with the module that needs it
+    runtimes = {"address": ["libasan.so"], "thread": ["libtsan.so"], "undefined": []}
+    names = [name for sanitizer in sanitizers.split(",") for name in runtimes[sanitizer]]
+    libraries = []
+    for name in [*names, "libstdc++.so"]:
+        command = [compiler(folder), f"-print-file-name={name}"]
+        path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        if not Path(path).is_absolute():
+            raise SystemExit(f"{command[0]} has no {name}: sanitizer runs need GCC's runtimes")
+        libraries.append(str(Path(path).resolve()))
+    return {
+        **os.environ,
+        "LD_PRELOAD": ":".join(libraries),
+        # Python itself keeps memory until the end of the process
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "PYTHONPATH": f"{tree}:{sysconfig.get_path('platlib')}",
+        "PYTHONMALLOC": "malloc",  # or ASan cannot see into Python's own pools
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "sanitizers", choices=["address", "undefined", "address,undefined", "thread"]
+    )
+    parser.add_argument("pytest", nargs="*", default=[], help="further arguments of pytest")
+    arguments = parser.parse_args()
+    if not (ROOT / TESTS).is_dir():
+        raise SystemExit(f"{TESTS} does not exist: no kernel tests to run")
+    folder = ROOT / "build" / f"sanitize-{arguments.sanitizers.replace(',', '-')}"
+    build(arguments.sanitizers, folder)
+    tree = copy_package(folder)
+    environment = runtime_environment(arguments.sanitizers, folder, tree)
+    # -S: the editable installation's import hook would lead back to the ordinary module
+    python = [sys.executable, "-S"]
+    probe = "import fastconv._cpu; print(fastconv._cpu.__file__)"
+    found = subprocess.run(
+        [*python, "-c", probe],
+        env=environment,
+        cwd=tree,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not found.startswith(str(tree)):
+        raise SystemExit(f"the tests would run on {found}, not on the instrumented module")
+    command = [*python, "-m", "pytest", "-m", "not peers", TESTS, *arguments.pytest]
+    return subprocess.run(command, env=environment, cwd=tree).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
