@@ -1,0 +1,1 @@
+"""Floor 4: optimizers as PyTorch computes them, and learning-rate schedules."""
