@@ -1,4 +1,5 @@
-"""Every error that fastconv raises on purpose. Each text names the argument, what was expected and what came."""
+"""Every error that fastconv raises on purpose. Each text names the argument, what was expected and
+what came."""
 
 __all__ = [
     "AlgorithmError",

@@ -1,4 +1,5 @@
-"""fastconv.functional: every public function of fastconv/ops, on Tensors or on plain NumPy/CuPy arrays."""
+"""fastconv.functional: every public function of fastconv/ops, on Tensors or on plain NumPy/CuPy
+arrays."""
 
 from fastconv import ops  # noqa: F401  (importing the ops publishes their functions)
 from fastconv.core import FUNCTIONS

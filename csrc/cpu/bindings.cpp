@@ -13,4 +13,5 @@ PYBIND11_MODULE(_cpu, m) {
   fc::bind_loss(m);
   fc::bind_optim(m);
   fc::bind_resize(m);
+  fc::bind_peak(m);
 }

@@ -16,5 +16,6 @@ void bind_elementwise(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
 void bind_resize(pybind11::module_& m);
+void bind_peak(pybind11::module_& m);
 
 }  // namespace fc

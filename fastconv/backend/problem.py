@@ -1,6 +1,8 @@
-"""Frozen descriptions of a convolution and a pooling: what `choose` decides by and kernels are given.
+"""Frozen descriptions of a convolution and a pooling: what `choose` decides by and kernels are
+given.
 
-Letters: N batch, H W C input rows, columns, channels; P Q K output rows, columns, channels; R S window.
+Letters: N batch, H W C input rows, columns, channels; P Q K output rows, columns, channels; R S
+window.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +13,8 @@ __all__ = ["NO_EPILOGUE", "Conv2dProblem", "Epilogue", "Pool2dProblem", "Prologu
 
 
 class Conv2dProblem(NamedTuple):
-    """y[n,p,q,k] = sum_{r,s,c} x[n, p*stride+r*dilation-pad, ...] * w[k,r,s,c], one block per group."""
+    """y[n,p,q,k] = sum_{r,s,c} x[n, p*stride+r*dilation-pad, ...] * w[k,r,s,c], one block per
+    group."""
 
     n: int
     h: int
@@ -41,7 +44,8 @@ class Conv2dProblem(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one pass; products with padding zeros are counted, as the field does."""
+        """Multiply-accumulates of one pass; products with padding zeros are counted, as the field
+        does."""
         return self.n * self.p * self.q * self.k * self.r * self.s * (self.c // self.groups)
 
 
@@ -73,7 +77,8 @@ class Epilogue(NamedTuple):
     """Applied to the accumulator while it is stored: act(acc * scale[k] + shift[k] + residual).
 
     sums, if given, receives per channel the sum and the sum of squares of acc * scale + shift
-    (before residual and activation): float64, shape (2, K), in an order that the problem alone fixes.
+    (before residual and activation): float64, shape (2, K), in an order that the problem alone
+    fixes.
     """
 
     scale: Any = None  # (K,)

@@ -32,7 +32,8 @@ def backends() -> list[str]:
 
 
 def table_for(arrays):
-    """The backend module for these arrays (None entries are skipped); DeviceError if they are on several."""
+    """The backend module for these arrays (None entries are skipped); DeviceError if they are on
+    several."""
     for a in arrays:
         if type(a) is not np.ndarray and a is not None:
             return _table_for_others(arrays)
@@ -95,7 +96,8 @@ def _cupy():
 def devices() -> list[str]:
     """Devices that `device=` and `.to()` take here, best last: ["cpu", "cuda:0", ...].
 
-    Without the native module (FASTCONV_NATIVE=OFF) the first is "cpu:reference": NumPy does the work.
+    Without the native module (FASTCONV_NATIVE=OFF) the first is "cpu:reference": NumPy does the
+    work.
     """
     cupy, _ = _cupy()
     gpus = range(cupy.cuda.runtime.getDeviceCount()) if cupy else ()
@@ -108,7 +110,8 @@ def default_device() -> str:
 
 
 def parse_device(device: str | None) -> str:
-    """Canonical name ("cpu", "cuda:0"); ArgumentError for nonsense, DeviceError if it is not there."""
+    """Canonical name ("cpu", "cuda:0"); ArgumentError for nonsense, DeviceError if it is not
+    there."""
     if device is None or device == "cpu":
         return "cpu"
     if device == "cpu:reference" and not NATIVE_BUILT:

@@ -1,8 +1,8 @@
 """Autocast: which dtype an op's float inputs get inside `with fc.autocast(...)`.
 
-Each op says its class: "low" (matrix products: the autocast dtype), "float32" (losses, norms' statistics:
-computed in float32), "promote" (element-wise: the widest of its inputs). The casts are ops, so gradients
-come back in the dtype that each tensor has.
+Each op says its class: "low" (matrix products: the autocast dtype), "float32" (losses, norms'
+statistics: computed in float32), "promote" (element-wise: the widest of its inputs). The casts are
+ops, so gradients come back in the dtype that each tensor has.
 """
 
 from fastconv.core.dtypes import LOW_PRECISION, as_dtype, is_float
@@ -11,7 +11,8 @@ from fastconv.errors import DTypeError
 
 
 def autocast(dtype="bfloat16"):
-    """Inside the block, ops of class "low" run in dtype ("bfloat16" or "float16"); parameters stay float32.
+    """Inside the block, ops of class "low" run in dtype ("bfloat16" or "float16"); parameters stay
+    float32.
 
     A backend without kernels for it raises DTypeError: nothing falls back silently.
     """

@@ -13,7 +13,8 @@ from fastconv.errors import LayoutError
 def tensor(a, requires_grad=False, device=None, dtype=None) -> Tensor:
     """A new tensor with a copy of a (array, nested lists, number, anything with __array__).
 
-    Keeps a's dtype; Python floats become float32 and Python integers int64. Shape as a's, NHWC for images.
+    Keeps a's dtype; Python floats become float32 and Python integers int64. Shape as a's, NHWC for
+    images.
     """
     array = a.data if isinstance(a, Tensor) else a
     if not hasattr(array, "dtype") or not hasattr(array, "shape"):
@@ -27,7 +28,8 @@ def tensor(a, requires_grad=False, device=None, dtype=None) -> Tensor:
 
 
 def own_copy(array, dtype, device):
-    """A copy of array in fastconv's memory: contiguous, aligned, on device; a Spec inside a meta Trace."""
+    """A copy of array in fastconv's memory: contiguous, aligned, on device; a Spec inside a meta
+    Trace."""
     if state.trace is not None and state.trace.meta:
         return Spec(array.shape, dtype)
     array = to_device(array, device)
@@ -58,7 +60,8 @@ def from_oihw(w) -> Tensor:
 
 
 def from_dlpack(t) -> Tensor:
-    """The memory of another library's tensor (torch, CuPy, JAX, ...) without a copy, axes as they are."""
+    """The memory of another library's tensor (torch, CuPy, JAX, ...) without a copy, axes as they
+    are."""
     kind = t.__dlpack_device__()[0]
     if kind == 2:  # kDLCUDA
         import cupy
@@ -68,7 +71,7 @@ def from_dlpack(t) -> Tensor:
         array = np.from_dlpack(t)
     if not array.flags.c_contiguous:
         raise LayoutError(
-            f"from_dlpack: the memory of shape {array.shape} is not contiguous in that order; copy it"
-            " first, or use fc.from_nchw for images in NCHW"
+            f"from_dlpack: the memory of shape {array.shape} is not contiguous in that order; copy"
+            " it first, or use fc.from_nchw for images in NCHW"
         )
     return Tensor(array)

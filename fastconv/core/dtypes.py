@@ -1,4 +1,5 @@
-"""dtype names that fastconv knows; bfloat16 comes from ml_dtypes, imported only when it is asked for."""
+"""dtype names that fastconv knows; bfloat16 comes from ml_dtypes, imported only when it is asked
+for."""
 
 import numpy as np
 
@@ -9,7 +10,8 @@ _FLOATS = frozenset(["float32", "float64", *LOW_PRECISION])
 
 
 def as_dtype(dtype) -> np.dtype:
-    """np.dtype of a name, a NumPy type or a dtype ("bfloat16" included); DTypeError if there is none."""
+    """np.dtype of a name, a NumPy type or a dtype ("bfloat16" included); DTypeError if there is
+    none."""
     if isinstance(dtype, np.dtype):
         return dtype
     if dtype == "bfloat16":

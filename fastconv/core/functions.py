@@ -1,7 +1,9 @@
-"""The public functions: @function publishes one in fastconv.functional and lets it take plain arrays.
+"""The public functions: @function publishes one in fastconv.functional and lets it take plain
+arrays.
 
-With Tensors in, Tensors come out. With NumPy or CuPy arrays only, nothing is recorded and the same kind of
-array comes out. layout="NCHW" (functions that have images) takes and gives NCHW and OIHW arrays.
+With Tensors in, Tensors come out. With NumPy or CuPy arrays only, nothing is recorded and the same
+kind of array comes out. layout="NCHW" (functions that have images) takes and gives NCHW and OIHW
+arrays.
 """
 
 from functools import wraps
@@ -25,7 +27,8 @@ def is_array(a) -> bool:
 
 
 def as_tensor(a, like: Tensor | None = None) -> Tensor:
-    """a as a Tensor without a copy where it is a contiguous array; Python numbers take like's dtype."""
+    """a as a Tensor without a copy where it is a contiguous array; Python numbers take like's
+    dtype."""
     if isinstance(a, Tensor):
         return a
     if not is_array(a):
@@ -34,7 +37,8 @@ def as_tensor(a, like: Tensor | None = None) -> Tensor:
 
 
 def function(f=None, *, images=()):
-    """Decorator. images: parameters that hold NHWC images or OHWI weights; f then also takes layout=."""
+    """Decorator. images: parameters that hold NHWC images or OHWI weights; f then also takes
+    layout=."""
     if f is None:
         return lambda f: function(f, images=images)
     if f.__name__ in FUNCTIONS:

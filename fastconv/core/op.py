@@ -2,8 +2,8 @@
 
     infer -> allocate -> forward -> save -> append a Record to the active Trace
 
-An op is a small dataclass: its annotated attributes (stride, padding, ...) are its constructor. One instance
-is used once and becomes the node of the graph that Tensor.backward walks.
+An op is a small dataclass: its annotated attributes (stride, padding, ...) are its constructor.
+One instance is used once and becomes the node of the graph that Tensor.backward walks.
 """
 
 from dataclasses import dataclass, fields
@@ -24,13 +24,16 @@ _order = count()
 
 @dataclass_transform(eq_default=False)
 class Op:
-    """Base of all ops. A subclass writes infer and forward, and what differs from the defaults of the rest.
+    """Base of all ops. A subclass writes infer and forward, and what differs from the defaults of
+    the rest.
 
     Class attributes:
-    bilinear: indices of the inputs in which the op is bilinear; each that needs a gradient costs one more forward.
+    bilinear: indices of the inputs in which the op is bilinear; each that needs a gradient costs
+    one more forward.
     autocast: "low" (cast to the autocast dtype), "float32", "promote" (the widest input) or "keep".
     mutates: indices of inputs that forward overwrites (running statistics).
-    passes: indices of inputs whose gradient is gy itself or a view of it; all others are new arrays.
+    passes: indices of inputs whose gradient is gy itself or a view of it; all others are new
+    arrays.
     """
 
     bilinear: ClassVar[tuple[int, ...]] = ()
@@ -45,11 +48,13 @@ class Op:
     # ---- what a subclass says
 
     def infer(self, *inputs):
-        """(output Specs, aux Specs) from anything with shape and dtype. The one place where misuse is found."""
+        """(output Specs, aux Specs) from anything with shape and dtype. The one place where misuse
+        is found."""
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
     def macs(self, *inputs_and_outputs) -> int:
-        """Exact multiply-accumulates of forward, padding zeros included; other arithmetic counts 0."""
+        """Exact multiply-accumulates of forward, padding zeros included; other arithmetic counts
+        0."""
         return 0
 
     def saves(self, inputs, outputs, needs):
@@ -57,7 +62,8 @@ class Op:
         return ()
 
     def workspace(self, K, direction) -> int:
-        """Bytes of scratch that "forward" or "backward" allocates through K.empty and gives back."""
+        """Bytes of scratch that "forward" or "backward" allocates through K.empty and gives
+        back."""
         return 0
 
     def kernel(self, K):
@@ -73,7 +79,8 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, K, *gys):
-        """A gradient array or None per input, from self.saved, self.aux and self.needs. Never writes to gys."""
+        """A gradient array or None per input, from self.saved, self.aux and self.needs. Never
+        writes to gys."""
         raise GradientError(f"{type(self).__name__} has no gradient")
 
     # ---- the gate
@@ -189,11 +196,12 @@ class Op:
     # ---- the same gate on the way back
 
     def run_backward(self, grads):
-        """(edge, (gradient, buffer, owned), passed) per input that needs one; frees what was saved."""
+        """(edge, (gradient, buffer, owned), passed) per input that needs one; frees what was
+        saved."""
         if self.edges is None:
             raise GradientError(
-                f"backward: the graph at {type(self).__name__} was already walked and freed: compute"
-                " the result again, or add the losses before one backward()"
+                f"backward: the graph at {type(self).__name__} was already walked and freed:"
+                " compute the result again, or add the losses before one backward()"
             )
         for buffer, version in self.guards:
             if buffer.version != version:

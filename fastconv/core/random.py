@@ -1,6 +1,7 @@
 """The random state: one seed and a running offset; every random op takes the next offset.
 
-Element i of a stream is Philox of (seed, offset, i) on every backend, see fastconv/backend/philox.py.
+Element i of a stream is Philox of (seed, offset, i) on every backend, see
+fastconv/backend/philox.py.
 """
 
 import threading
@@ -13,7 +14,8 @@ _offset = 0
 
 
 def manual_seed(seed: int) -> None:
-    """Start over: the same seed gives the same parameters, dropout masks and shuffles on every device."""
+    """Start over: the same seed gives the same parameters, dropout masks and shuffles on every
+    device."""
     global _seed, _offset
     if not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise ArgumentError(f"manual_seed: seed must be an int in [0, 2^64), got {seed!r}")

@@ -1,4 +1,5 @@
-"""What the gate looks at besides its inputs: per thread, changed only by the context managers here."""
+"""What the gate looks at besides its inputs: per thread, changed only by the context managers
+here."""
 
 import threading
 from contextlib import contextmanager
@@ -52,8 +53,8 @@ def use_algorithm(name: str | None):
 def set_float32_precision(precision: str) -> None:
     """How float32 products may be computed, for the whole process.
 
-    "ieee": plain float32 only. "default": algorithms whose stated error is below 1e-4 x rms(y) (Winograd).
-    "tf32": TF32 tensor cores too.
+    "ieee": plain float32 only. "default": algorithms whose stated error is below 1e-4 x rms(y)
+    (Winograd). "tf32": TF32 tensor cores too.
     """
     if precision not in PRECISIONS:
         raise ArgumentError(

@@ -27,7 +27,8 @@ class Tensor:
     def __init__(self, array, requires_grad=False, kind="input"):
         if requires_grad and not is_float(array.dtype):
             raise DTypeError(
-                f"requires_grad: only floating-point tensors have gradients, got dtype {array.dtype}"
+                "requires_grad: only floating-point tensors have gradients, got dtype"
+                f" {array.dtype}"
             )
         self._data = array
         self._buffer = new_buffer(array.nbytes, kind)
@@ -88,7 +89,8 @@ class Tensor:
 
     @property
     def data(self):
-        """The NumPy or CuPy array itself. Writing to it is not seen by backward: use x[...] = value."""
+        """The NumPy or CuPy array itself. Writing to it is not seen by backward: use x[...] =
+        value."""
         if type(self._data) is Spec:
             raise MetaError(
                 f"a meta tensor of shape {self.shape} has no values to read: it was made inside"
@@ -150,19 +152,21 @@ class Tensor:
         return Tensor._from_op(self._data, None, 0, self._buffer)
 
     def to(self, device: str) -> "Tensor":
-        """On another device ("cpu", "cuda", "cuda:1"): self if it is there, else a copy without history."""
+        """On another device ("cpu", "cuda", "cuda:1"): self if it is there, else a copy without
+        history."""
         device = parse_device(device)
         if self.is_meta or device == self.device:
             return self
         if self._op is not None:
             raise GradientError(
-                f"to({device!r}): a tensor made by {type(self._op).__name__} has a history; move the"
-                " inputs before the computation, or x.detach()"
+                f"to({device!r}): a tensor made by {type(self._op).__name__} has a history; move"
+                " the inputs before the computation, or x.detach()"
             )
         return Tensor(to_device(self._data, device), self.requires_grad)
 
     def copy_(self, values) -> "Tensor":
-        """Overwrite in place with values of the same shape (cast to this dtype); seen by backward."""
+        """Overwrite in place with values of the same shape (cast to this dtype); seen by
+        backward."""
         if state.grad and self._op is not None:
             raise GradientError(
                 f"in-place write: this tensor was made by {type(self._op).__name__} and needs a"
@@ -176,7 +180,8 @@ class Tensor:
     # ---- the way back
 
     def backward(self, gy=None) -> None:
-        """Add d(self)/d(leaf) * gy to the .grad of every leaf that requires it; frees the graph as it goes.
+        """Add d(self)/d(leaf) * gy to the .grad of every leaf that requires it; frees the graph as
+        it goes.
 
         gy: gradient by this tensor, same shape; may be left out for a tensor of one element (1).
         """
@@ -201,8 +206,8 @@ class Tensor:
         if gy is None:
             if self.size != 1:
                 raise GradientError(
-                    f"backward: a tensor of shape {self.shape} is not a scalar: give gy of that shape,"
-                    " or reduce it first (x.sum(), x.mean())"
+                    f"backward: a tensor of shape {self.shape} is not a scalar: give gy of that"
+                    " shape, or reduce it first (x.sum(), x.mean())"
                 )
             if self.is_meta:
                 return Spec(self.shape, self.dtype)
@@ -265,5 +270,3 @@ def _sum(first, second):
     total = array if owned else K.empty(array.shape, array.dtype)
     K.add(array, second[0], total, IDENTITY)
     return total, buffer, True
-
-

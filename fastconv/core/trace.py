@@ -1,9 +1,9 @@
 """What happened at the gate: one Record per op, and the life of every buffer.
 
-Everything that fastconv says about cost comes from here: multiply-accumulates, compulsory bytes, saved
-activations, peak memory, time per op. Memory is counted per buffer, not per array object: a view shares
-the Buffer of its base. Buffers die when Python frees the last tensor or saved array that uses them, so a
-meta trace walks through exactly the lifetimes of the real run.
+Everything that fastconv says about cost comes from here: multiply-accumulates, compulsory bytes,
+saved activations, peak memory, time per op. Memory is counted per buffer, not per array object: a
+view shares the Buffer of its base. Buffers die when Python frees the last tensor or saved array
+that uses them, so a meta trace walks through exactly the lifetimes of the real run.
 """
 
 from dataclasses import dataclass, field
@@ -81,12 +81,13 @@ class Record:
 class Trace:
     """Context manager that records every op that passes the gate in this thread.
 
-    meta: compute nothing; tensors and parameters made inside have shape and dtype only (reading their
-    values raises MetaError). time: measure each op (forward and backward) with hooks on the gate.
-    on_enter(op), on_exit(op, record): called around each forward, for tools.
+    meta: compute nothing; tensors and parameters made inside have shape and dtype only (reading
+    their values raises MetaError). time: measure each op (forward and backward) with hooks on the
+    gate. on_enter(op), on_exit(op, record): called around each forward, for tools.
 
-    Bytes: `peak_bytes` is the most that was alive at once of everything made inside the block, by kind in
-    `peak_by_kind`: "input", "parameter", "activation" (outputs and aux), "gradient", "state", "workspace".
+    Bytes: `peak_bytes` is the most that was alive at once of everything made inside the block, by
+    kind in `peak_by_kind`: "input", "parameter", "activation" (outputs and aux), "gradient",
+    "state", "workspace".
     """
 
     meta: bool = False
@@ -147,6 +148,9 @@ class Trace:
 
     @property
     def saved_bytes(self) -> int:
-        """Bytes kept for backward, each buffer once, parameters not counted (they are there anyway)."""
-        buffers = {s.serial: s.nbytes for r in self.records for s in r.saved if s.kind != "parameter"}
+        """Bytes kept for backward, each buffer once, parameters not counted (they are there
+        anyway)."""
+        buffers = {
+            s.serial: s.nbytes for r in self.records for s in r.saved if s.kind != "parameter"
+        }
         return sum(buffers.values())

@@ -1,4 +1,5 @@
-"""Arguments as users write them (stride=2, padding="same") to the tuples that ops hold, and shared checks."""
+"""Arguments as users write them (stride=2, padding="same") to the tuples that ops hold, and shared
+checks."""
 
 from fastconv.core import is_float
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
@@ -19,7 +20,8 @@ def pair(value, name: str, minimum: int = 1) -> tuple[int, int]:
 
 
 def four_sides(padding, name: str):
-    """padding as "same", "valid" or (top, bottom, left, right): from an int, (h, w) or four ints."""
+    """padding as "same", "valid" or (top, bottom, left, right): from an int, (h, w) or four
+    ints."""
     if padding == "same":
         return "same"
     if padding == "valid":
@@ -41,7 +43,8 @@ def four_sides(padding, name: str):
 
 
 def same_sides(size, window, stride, dilation) -> tuple[int, int, int, int]:
-    """TensorFlow's "same": output ceil(size/stride), the odd pixel of padding goes to bottom and right."""
+    """TensorFlow's "same": output ceil(size/stride), the odd pixel of padding goes to bottom and
+    right."""
     sides = []
     for n, k, s, d in zip(size, window, stride, dilation, strict=True):
         total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
@@ -50,9 +53,11 @@ def same_sides(size, window, stride, dilation) -> tuple[int, int, int, int]:
 
 
 def window_outputs(name, size, window, stride, pad, dilation, ceil_mode=False) -> tuple[int, int]:
-    """(P, Q) = floor((size + padding - dilation*(window-1) - 1) / stride) + 1; ShapeError if a window does not fit.
+    """(P, Q) = floor((size + padding - dilation*(window-1) - 1) / stride) + 1; ShapeError if a
+    window does not fit.
 
-    ceil_mode rounds up, but drops a window that would start in the padding behind the input (as torch does).
+    ceil_mode rounds up, but drops a window that would start in the padding behind the input (as
+    torch does).
     """
     out = []
     for axis in (0, 1):
@@ -73,7 +78,8 @@ def window_outputs(name, size, window, stride, pad, dilation, ceil_mode=False) -
 
 
 def check_image(name, x, argument="x", channels=None):
-    """(n, h, w, c) of an NHWC image batch; ShapeError otherwise, with a hint where it looks like NCHW."""
+    """(n, h, w, c) of an NHWC image batch; ShapeError otherwise, with a hint where it looks like
+    NCHW."""
     if x.ndim != 4:
         raise ShapeError(
             f"{name}: {argument} must have 4 axes (N, H, W, C), got shape {x.shape}"
@@ -81,7 +87,8 @@ def check_image(name, x, argument="x", channels=None):
         )
     if channels is not None and x.shape[3] != channels:
         raise ShapeError(
-            f"{name}: {argument} has {x.shape[3]} channels, expected {channels}{nchw_hint(x, channels)}"
+            f"{name}: {argument} has {x.shape[3]} channels, expected {channels}"
+            + nchw_hint(x, channels)
         )
     return x.shape
 
@@ -93,7 +100,8 @@ def nchw_hint(x, channels) -> str:
 
 
 def float_dtype(name, **arrays):
-    """The one floating dtype that all arrays (None skipped) share; DTypeError naming both and the cast."""
+    """The one floating dtype that all arrays (None skipped) share; DTypeError naming both and the
+    cast."""
     first = None
     for argument, a in arrays.items():
         if a is None:
@@ -118,6 +126,7 @@ def probability(value, name: str) -> float:
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ArgumentError(f"{name} must be a number in [0, 1), got {value!r}")
     return float(value)
+
 
 def positive_int(value, name):
     """value if it is an int of at least 1, else ArgumentError."""

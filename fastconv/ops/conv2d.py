@@ -1,9 +1,10 @@
 """Two-dimensional convolution (cross-correlation, as the field calls it).
 
-    y[n,p,q,k] = b[k] + sum_{r,s,c} x[n, p*stride+r*dilation-pad, q*stride+s*dilation-pad, c] * w[k,r,s,c]
+    y[n,p,q,k] = b[k] + sum_{r,s,c} x[n, p*stride+r*dilation-pad, q*stride+s*dilation-pad, c] *
+    w[k,r,s,c]
 
-x (N, H, W, C), w (K, R, S, C/groups), y (N, P, Q, K). Group g of K/groups filters reads group g of channels.
-LeCun et al. 1989; groups: Krizhevsky et al. 2012.
+x (N, H, W, C), w (K, R, S, C/groups), y (N, P, Q, K). Group g of K/groups filters reads group g of
+channels. LeCun et al. 1989; groups: Krizhevsky et al. 2012.
 """
 
 from fastconv.backend import Conv2dProblem, Epilogue
@@ -75,7 +76,8 @@ class Conv2d(Op):
 
 
 def conv2d_problem(name, x, w, stride, padding, dilation, groups) -> Conv2dProblem:
-    """The frozen problem of x (or a shape holder) and w, or ShapeError/ArgumentError with the numbers."""
+    """The frozen problem of x (or a shape holder) and w, or ShapeError/ArgumentError with the
+    numbers."""
     n, h, wd, c = check_image(name, x)
     if w.ndim != 4:
         raise ShapeError(f"{name}: w must have 4 axes (K, R, S, C/groups), got shape {w.shape}")
@@ -103,8 +105,8 @@ def chosen_algorithm(K, problem, direction, dtype) -> str:
     fits = K.conv2d_algorithms(problem, direction, dtype)
     if state.algorithm not in fits:
         raise AlgorithmError(
-            f"conv2d: algorithm {state.algorithm!r} does not fit {problem} ({direction}, {dtype}) on"
-            f" backend {K.NAME!r}; these do: {', '.join(fits)}"
+            f"conv2d: algorithm {state.algorithm!r} does not fit {problem} ({direction}, {dtype})"
+            f" on backend {K.NAME!r}; these do: {', '.join(fits)}"
         )
     return state.algorithm
 
@@ -147,9 +149,9 @@ def weight_gradient(K, x, gy, problem):
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     """Convolve x (N, H, W, C) with w (K, R, S, C/groups), add b (K,); gives (N, P, Q, K).
 
-    padding: int, (h, w), (top, bottom, left, right), "valid", or "same" (output ceil(size/stride), the odd
-    pixel at bottom and right, as TensorFlow). Arrays may be given in layout="NCHW" (w then OIHW).
-    Raises ShapeError, DTypeError, ArgumentError.
+    padding: int, (h, w), (top, bottom, left, right), "valid", or "same" (output ceil(size/stride),
+    the odd pixel at bottom and right, as TensorFlow). Arrays may be given in layout="NCHW" (w then
+    OIHW). Raises ShapeError, DTypeError, ArgumentError.
     """
     return Conv2d(
         pair(stride, "conv2d: stride"),

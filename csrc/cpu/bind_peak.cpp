@@ -1,0 +1,39 @@
+// run_fma, copy
+#include <cstring>
+#include <vector>
+
+#include "cpu/arrays.h"
+#include "cpu/bindings.h"
+#include "cpu/isa.h"
+#include "cpu/parallel.h"
+#include "cpu/peak.h"
+
+namespace fc {
+
+void bind_peak(py::module_& m) {
+  const PeakKernels kernels = FC_FOR_ISA(peak_kernels)();
+  m.def(
+      "run_fma",
+      [kernels](int64_t rounds) {
+        std::vector<float> sums(num_threads());
+        parallel(num_threads(), 1, [&](int64_t begin, int64_t end, int thread) {
+          for (int64_t i = begin; i < end; ++i) sums[thread] += kernels.fma(rounds);
+        });
+        return kernels.flops_per_round * rounds * num_threads();
+      },
+      py::arg("rounds"), py::call_guard<py::gil_scoped_release>(),
+      "Multiply-adds on registers on every thread; returns how many float32 operations that were.");
+  m.def(
+      "copy",
+      [](const py::array& from, py::array to) {
+        const char* source = reinterpret_cast<const char*>(input<uint8_t>(from, "source"));
+        char* target = reinterpret_cast<char*>(output<uint8_t>(to, "target", {from.size()}));
+        py::gil_scoped_release release;
+        parallel(from.size(), 1 << 20, [&](int64_t begin, int64_t end, int) {
+          std::memcpy(target + begin, source + begin, end - begin);
+        });
+      },
+      py::arg("source"), py::arg("target"), "Copies uint8 arrays of equal length on every thread.");
+}
+
+}  // namespace fc

@@ -1,0 +1,61 @@
+"""Answers before times: fastconv against float64, judged by the error that the float32 reference
+makes.
+
+Both sides sum the same products in other orders, so their errors by the float64 result are of one
+size; a wrong kernel is off by many orders of magnitude. Errors are norms over a whole tensor.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+
+import fastconv as fc
+from fastconv.bench.workload import build
+from fastconv.errors import FastconvError
+
+FACTOR = 16  # our error may be this many times the reference's, or as many roundings of the result
+IMAGES = 2  # compared on a small batch: float64 is slow
+
+
+class MismatchError(FastconvError):
+    """fastconv and the reference disagree; nothing was timed."""
+
+
+def compare(name: str, dtype: str, training: bool) -> dict[str, float]:
+    """Largest error relative to float64 of outputs (and gradients), and as a multiple of what is
+    allowed.
+
+    Raises MismatchError naming the tensor that is off.
+    """
+    ours = _answers(name, dtype, training, None)
+    reference = _answers(name, dtype, training, "reference")
+    exact = _answers(name, "float64", training, "reference") if dtype != "float64" else reference
+    eps = float(np.finfo(dtype).eps)
+    worst = {"error": 0.0, "share_of_allowed": 0.0}
+    for key, y64 in exact.items():
+        size = float(np.linalg.norm(y64))
+        error = float(np.linalg.norm(ours[key] - y64))
+        allowed = FACTOR * max(float(np.linalg.norm(reference[key] - y64)), eps * size)
+        if not error <= allowed:
+            raise MismatchError(
+                f"{name}: {key} differs from the float64 reference by {error:.3g} (norm"
+                f" {size:.3g}), allowed {allowed:.3g}; nothing was timed"
+            )
+        if key == "logits":
+            worst["error"] = error / size
+        worst["share_of_allowed"] = max(
+            worst["share_of_allowed"], error / allowed if allowed else 0.0
+        )
+    return worst
+
+
+def _answers(name, dtype, training, backend):
+    with fc.use_backend(backend) if backend else nullcontext():
+        work = build(name, IMAGES, dtype)
+        answers = {"logits": work.infer().numpy().astype(np.float64)}
+        if training:
+            work.loss().backward()
+            for key, p in work.model.named_parameters():
+                if p.grad is not None:
+                    answers[f"gradient of {key}"] = p.grad.numpy().astype(np.float64)
+    return answers

@@ -1,0 +1,154 @@
+"""The report: tables on the terminal, results.json for machines, report.md for people."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fastconv.bench.machine import Machine
+from fastconv.bench.network import NetworkResult
+
+MB = 1e6
+
+
+@dataclass
+class Report:
+    """All that one run found, in the order in which it was asked for."""
+
+    machine: Machine
+    options: dict
+    started: str
+    results: list[NetworkResult] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def start_report(machine: Machine, options: dict) -> Report:
+    return Report(machine, options, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+COST_COLUMNS = (
+    "network",
+    "input",
+    "parameters",
+    "MACs",
+    "FLOPs",
+    "saved MB",
+    "peak MB inference\npredicted / measured",
+    "peak MB training\npredicted / measured",
+)
+TIME_COLUMNS = (
+    "network",
+    "mode",
+    "side",
+    "ms per batch",
+    "spread",
+    "images/s",
+    "reference / it",
+    "% of FMA peak",
+    "GB/s",
+)
+
+
+def cost_rows(report: Report) -> list[list[str]]:
+    """MACs, FLOPs and memory of one batch."""
+    return [
+        [
+            r.name,
+            "x".join(map(str, r.input_shape)),
+            f"{r.cost.params:,}",
+            f"{r.cost.macs:,}",
+            f"{r.cost.flops:,}",
+            f"{r.cost.saved_bytes / MB:,.1f}",
+            _peaks(r, "inference"),
+            _peaks(r, "training"),
+        ]
+        for r in report.results
+    ]
+
+
+def _peaks(r, mode):
+    predicted, measured = r.cost.predicted_peak.get(mode), r.measured_peak.get(mode)
+    return " / ".join("-" if v is None else f"{v / MB:,.1f}" for v in (predicted, measured))
+
+
+def time_rows(report: Report) -> list[list[str]]:
+    """One row per network, mode and side; the ratio is the reference's median over this side's."""
+    rows = []
+    for r in report.results:
+        for mode, sides in r.times.items():
+            for side, t in sides.items():
+                rows.append(
+                    [
+                        r.name,
+                        mode,
+                        side,
+                        f"{1e3 * t.median:,.1f}",
+                        f"{100 * t.spread:.0f} %",
+                        f"{r.batch / t.median:,.1f}",
+                        f"{sides['reference'].median / t.median:.2f}",
+                        f"{100 * t.of_peak:.1f}",
+                        "-" if t.bandwidth is None else f"{t.bandwidth / 1e9:.1f}",
+                    ]
+                )
+    return rows
+
+
+def headline(report: Report) -> list[str]:
+    """Where and how it was measured, a line each."""
+    m = report.machine
+    lines = [
+        f"{m.processor}, {m.threads} threads, {m.isa}; {m.system}",
+        f"fastconv {m.fastconv} ({m.commit}), Python {m.python}, NumPy {m.numpy}; {report.started}",
+        f"FMA peak {m.fma_peak / 1e9:.0f} GFLOP/s float32 ({m.fma_peak_how}), copy"
+        f" {m.copy_bandwidth / 1e9:.1f} GB/s (read + write), both measured now",
+        "reference: the same network on NumPy (im2col and one BLAS product per group), same"
+        " weights, answers compared with float64 first; sides interleaved, medians",
+    ]
+    if report.interrupted:
+        lines.append("interrupted: networks after the last row were not measured")
+    return lines + [f"FAILED {name}: {text}" for name, text in report.failures.items()]
+
+
+def print_report(report: Report) -> None:
+    """Tables on standard output."""
+    console = Console(soft_wrap=False)
+    for title, columns, rows in _tables(report):
+        table = Table(title=title, title_justify="left")
+        for i, column in enumerate(columns):
+            table.add_column(
+                column, justify="left" if i < 1 or column in ("mode", "side") else "right"
+            )
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in headline(report):
+        console.print(line, markup=False, highlight=False)
+
+
+def _tables(report):
+    yield "What it costs (one batch)", COST_COLUMNS, cost_rows(report)
+    yield "How long it takes", TIME_COLUMNS, time_rows(report)
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """folder/<time>/results.json and report.md; returns the new folder."""
+    target = folder / report.started.replace(":", "").replace("+0000", "Z")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "results.json").write_text(json.dumps(report.as_dict(), indent=1))
+    lines = ["# fastconv benchmark", "", *(f"- {line}" for line in headline(report)), ""]
+    for title, columns, rows in _tables(report):
+        lines += [f"## {title}", "", _line(c.replace("\n", " ") for c in columns)]
+        lines += [_line("---" for _ in columns), *map(_line, rows), ""]
+    (target / "report.md").write_text("\n".join(lines))
+    return target
+
+
+def _line(cells):
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,116 @@
+"""The main job: measure networks on real pictures, print the table, keep the results."""
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import fastconv as fc
+from fastconv.backend import parse_device, set_num_threads
+from fastconv.bench.machine import describe
+from fastconv.bench.network import MODES, measure
+from fastconv.bench.report import Report, print_report, start_report, write_report
+from fastconv.errors import ArgumentError, DeviceError
+
+DEFAULT_MODELS = ("lenet5", "alexnet", "vgg16", "resnet18", "resnet50")
+QUICK_MODELS = ("lenet5", "alexnet", "resnet18")
+
+
+@dataclass
+class Options:
+    """What `python benchmarks/run.py` was asked for."""
+
+    models: tuple[str, ...] = ()  # shell patterns; empty: DEFAULT_MODELS
+    batch: int = 4
+    device: str = "cpu"
+    dtype: str = "float32"
+    mode: str = "both"
+    repeats: int = 3
+    threads: int | None = None
+    peers: tuple[str, ...] = ()
+    all: bool = False
+    quick: bool = False
+    folder: Path = Path("results")
+
+
+def chosen_models(options: Options) -> list[str]:
+    """Names that the options select; UnknownModelError for a pattern that matches none."""
+    if options.all:
+        return fc.models.list_models()
+    if not options.models:
+        return list(QUICK_MODELS if options.quick else DEFAULT_MODELS)
+    names = []
+    for pattern in options.models:
+        found = [n for n in fc.models.list_models() if fnmatchcase(n, pattern)]
+        names += found or [fc.models.info(pattern).name]  # raises with the nearest names
+    return list(dict.fromkeys(names))
+
+
+def _check(options: Options) -> tuple[str, ...]:
+    for name, value in (("batch", options.batch), ("repeats", options.repeats)):
+        if value < 1:
+            raise ArgumentError(f"bench: {name} must be at least 1, got {value}")
+    if options.mode not in (*MODES, "both"):
+        raise ArgumentError(
+            f"bench: mode must be inference, training or both, got {options.mode!r}"
+        )
+    if options.dtype not in ("float32", "float64"):
+        raise ArgumentError(
+            "bench: dtype must be float32 or float64 (half types are not yet there),"
+            f" got {options.dtype!r}"
+        )
+    if parse_device(options.device) != "cpu":
+        raise DeviceError(
+            "bench: the CUDA kernels are not yet written; --device cpu is what works today"
+        )
+    return MODES if options.mode == "both" else (options.mode,)
+
+
+def run(options: Options) -> tuple[Report, Path]:
+    """Measure, print, write. A network that fails is reported and the rest goes on; Ctrl-C keeps
+    what is there."""
+    modes = _check(options)
+    names = chosen_models(options)
+    peers = [_peer(p) for p in options.peers]
+    if options.threads is not None:
+        set_num_threads(options.threads)
+    batch = 2 if options.quick else options.batch
+    repeats = 2 if options.quick else options.repeats
+    report = start_report(describe(), asdict(options) | {"folder": str(options.folder)})
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    runs = len(modes) * (2 + len(peers)) * (repeats + 1)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(names) * (runs + 2))
+        for i, name in enumerate(names):
+
+            def tick(step, name=name):
+                progress.update(task, advance=1, description=f"{name}: {step}")
+
+            progress.update(task, completed=i * (runs + 2))
+            try:
+                report.results.append(
+                    measure(name, batch, options.dtype, modes, repeats, report.machine, peers, tick)
+                )
+            except KeyboardInterrupt:
+                report.interrupted = True
+                break
+            except Exception as error:
+                # whatever is wrong with one network, the others are still measured; the run exits
+                # with 1
+                report.failures[name] = f"{type(error).__name__}: {error}"
+    print_report(report)
+    return report, write_report(report, options.folder)
+
+
+def _peer(name: str):
+    if name != "torch":
+        raise ArgumentError(f"bench: --peers knows 'torch', got {name!r}")
+    return import_module("fastconv.bench.torch_peer")

@@ -1,0 +1,63 @@
+"""What is measured: a network on real pictures, one inference and one training step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import fastconv as fc
+from fastconv.core import Tensor, own_copy
+from fastconv.data import digit_batch, photograph_batch
+
+
+@dataclass
+class Workload:
+    """A model with its input; the same steps run on every backend, in any dtype, and in meta
+    mode."""
+
+    name: str
+    model: fc.nn.Module
+    x: Tensor  # (N, H, W, C)
+    labels: Tensor  # (N,) int64
+    optimizer: fc.optim.SGD
+
+    def infer(self) -> Tensor:
+        """Logits in evaluation mode, nothing recorded."""
+        self.model.eval()
+        with fc.no_grad():
+            return self.model(self.x)
+
+    def loss(self) -> Tensor:
+        """The model's own loss where it has one (LeNet-5 of 1998), else cross-entropy."""
+        self.model.train()
+        y = self.model(self.x)
+        own = getattr(self.model, "loss", None)
+        return own(y, self.labels) if own else fc.functional.cross_entropy(y, self.labels)
+
+    def train(self) -> None:
+        """One training step: forward, backward, SGD with momentum."""
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+
+
+def pictures(input_shape: tuple[int, int, int], batch: int) -> np.ndarray:
+    """Real pictures as a batch for a network with this (H, W, C) input: digits for one channel,
+    else photographs."""
+    height, width, channels = input_shape
+    if height != width or channels not in (1, 3):
+        raise fc.errors.ArgumentError(f"bench: no pictures for an input of shape {input_shape}")
+    make = digit_batch if channels == 1 else photograph_batch
+    return make(batch, height)
+
+
+def build(name: str, batch: int, dtype: str = "float32") -> Workload:
+    """The network of that name with seeded weights and its pictures. Inside a meta Trace nothing
+    is computed."""
+    fc.manual_seed(0)
+    model = fc.models.create_model(name)
+    if dtype != "float32":
+        model.astype(dtype)
+    images = pictures(fc.models.info(name).input_shape, batch)
+    x = Tensor(own_copy(images, np.dtype(dtype), "cpu"))
+    labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), "cpu"))
+    return Workload(name, model, x, labels, fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9))
