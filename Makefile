@@ -41,7 +41,7 @@ lint:
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(if $(cpp_sources),$(VENV)/bin/clang-format --dry-run -Werror $(cpp_sources))
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-cache
 
 docs:
 	$(environment)

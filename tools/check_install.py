@@ -1,0 +1,169 @@
+"""Installs fastconv into clean environments, as a stranger would, and runs it there.
+
+From the sdist (compiled), from the wheel, without a compiler (must fail with the fix in its text)
+and with FASTCONV_NATIVE=OFF. Core dependencies only. Prints the size of the environment and the
+time of `import fastconv`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK_BENCH = ["--quick", "--models", "lenet5"]
+
+
+def check(condition: object, text: str) -> None:
+    """End the run with the text if the condition does not hold."""
+    if not condition:
+        raise SystemExit(f"tools/check_install.py: {text}")
+
+
+def call(*command: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run outside the repository, so that only what is installed can be imported."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def succeed(*command: str | Path, folder: Path, **environment: str) -> str:
+    """Run and return what was printed; a failure ends the run."""
+    result = call(*command, folder=folder, **environment)
+    check(result.returncode == 0, f"{' '.join(map(str, command))} failed:\n{result.stdout}")
+    return result.stdout
+
+
+def clean_environment(folder: Path) -> Path:
+    """A new environment's Python."""
+    venv.create(folder, with_pip=True, symlinks=True)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, what: Path, **environment: str) -> None:
+    """pip install, in place of an earlier fastconv."""
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    succeed(*pip, "uninstall", "--yes", "fastconv", folder=what.parent)
+    succeed(*pip, "install", "--quiet", what, folder=what.parent, **environment)
+
+
+def build_archives(folder: Path) -> tuple[Path, Path]:
+    """The sdist, and the wheel that is built from it."""
+    code = "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])"
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    check(result.returncode == 0, f"building the sdist failed:\n{result.stdout}{result.stderr}")
+    (sdist,) = folder.glob("*.tar.gz")
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", folder]
+    succeed(*pip, sdist, folder=folder)
+    (wheel,) = folder.glob("*.whl")
+    return sdist, wheel
+
+
+def check_archives(sdist: Path, wheel: Path) -> None:
+    """What has to be inside and what must not."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ["CMakeLists.txt", "LICENSE", "csrc/CMakeLists.txt", "fastconv/version.py"]:
+        check(name in names, f"{sdist.name} lacks {name}")
+    built = [name for name in names if name.endswith((".so", ".pyc"))]
+    check(not built, f"{sdist.name} carries build products: {built}")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    native = [name for name in names if name.endswith(".so")]
+    check(
+        len(native) == 1 and native[0].startswith("fastconv/_cpu."),
+        f"{wheel.name} has the native modules {native}",
+    )
+    strangers = {n for n in names if not re.match(r"fastconv(/|-[^/]+\.dist-info/)", n)}
+    check(not strangers, f"{wheel.name} has files outside the package: {sorted(strangers)}")
+    pictures = [p for p in ROOT.glob("fastconv/**/*") if p.suffix in {".png", ".jpg", ".npz"}]
+    missing = [p.name for p in pictures if str(p.relative_to(ROOT)) not in names]
+    check(not missing, f"{wheel.name} lacks the package data {missing}")
+
+
+def use(python: Path, native: bool) -> None:
+    """Import, device list, doctor and a quick benchmark in an empty directory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        code = "import fastconv as fc; print(fc.__file__); print(*fc.devices())"
+        place, devices = succeed(python, "-c", code, folder=folder).splitlines()
+        check("site-packages" in place, f"imported {place}, not the installed package")
+        check(
+            ("cpu:reference" in devices) == (not native),
+            f"fc.devices() says {devices!r} although native={native}",
+        )
+        print(f"  devices: {devices}")
+        doctor = succeed(python, "-m", "fastconv", "doctor", folder=folder)
+        check(native or "reference" in doctor, f"doctor hides the missing module:\n{doctor}")
+        begin = time.perf_counter()
+        succeed(python, ROOT / "benchmarks" / "run.py", *QUICK_BENCH, folder=folder)
+        print(f"  benchmarks/run.py {' '.join(QUICK_BENCH)}: {time.perf_counter() - begin:.1f} s")
+        check(list(folder.glob("results/*/results.json")), "the benchmark left no results.json")
+
+
+def report_size(environment: Path, python: Path) -> None:
+    """Bytes of site-packages (pip not counted) and the best of five import times."""
+    (site,) = environment.glob("lib/python*/site-packages")
+    files = [p for p in site.rglob("*") if p.is_file() and p.relative_to(site).parts[0] != "pip"]
+    size = sum(p.stat().st_size for p in files) / 1e6
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+    def best(package: str) -> float:
+        times = [succeed(python, "-c", code.format(package), folder=site) for _ in range(5)]
+        return 1e3 * min(map(float, times))
+
+    print(f"  core-only environment: {size:.0f} MB without pip")
+    print(f"  import fastconv: {best('fastconv'):.0f} ms, of it numpy {best('numpy'):.0f} ms")
+
+
+def without_compiler(folder: Path, sdist: Path) -> None:
+    """No compiler: the error names the fix; with FASTCONV_NATIVE=OFF the same machine succeeds."""
+    python = clean_environment(folder / "bare")
+    tools = folder / "tools"
+    tools.mkdir()
+    for name in ["sh", "env", "uname"]:
+        (tools / name).symlink_to(str(shutil.which(name)))
+    bare = {"PATH": str(tools), "CXX": "", "CC": ""}
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    result = call(*pip, sdist, folder=folder, **bare)
+    check(result.returncode != 0, "pip install succeeded without a compiler")
+    for text in ["no C++ compiler found", "FASTCONV_NATIVE=OFF"]:
+        check(text in result.stdout, f"the error does not say {text!r}:\n{result.stdout}")
+    install(python, sdist, **bare, FASTCONV_NATIVE="OFF")
+    use(python, native=False)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="fastconv-install-") as name:
+        folder = Path(name)
+        sdist, wheel = build_archives(folder)
+        check_archives(sdist, wheel)
+        print(f"{sdist.name}, {wheel.name}: contents as expected", flush=True)
+        python = clean_environment(folder / "core")
+        for archive in [sdist, wheel]:
+            print(f"pip install {archive.name}:", flush=True)
+            install(python, archive)
+            use(python, native=True)
+        report_size(folder / "core", python)
+        print("without a compiler:", flush=True)
+        without_compiler(folder, sdist)
+    print("installations: all fine")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
