@@ -36,12 +36,16 @@ test-peers:
 	$(environment) test peers
 	$(python) -m pytest -m "peers and not full" $(PYTEST_ARGS)
 
+# every linter runs, whatever the one before it found
 lint:
 	$(environment) lint
-	$(python) -m ruff check .
-	$(python) -m ruff format --check .
-	$(if $(cpp_sources),$(VENV)/bin/clang-format --dry-run -Werror $(cpp_sources))
-	$(VENV)/bin/lint-imports --no-cache
+	@status=0; \
+	set -x; \
+	$(python) -m ruff check . || status=1; \
+	$(python) -m ruff format --check . || status=1; \
+	$(VENV)/bin/clang-format --dry-run -Werror $(cpp_sources) || status=1; \
+	$(VENV)/bin/lint-imports --no-cache || status=1; \
+	exit $$status
 
 docs:
 	$(environment)
@@ -54,6 +58,6 @@ full: lint docs
 	$(python) tools/check_install.py
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis
 	rm -f fastconv/_*.so
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -29,8 +29,9 @@ def build(sanitizers: str, folder: Path) -> None:
         "-DFASTCONV_CUDA=OFF",
         f"-DFASTCONV_SANITIZE={sanitizers}",
     ]
-    subprocess.run([str(word) for word in configure], check=True)
-    subprocess.run([str(bin_folder / "cmake"), "--build", str(folder)], check=True)
+    for command in [configure, [bin_folder / "cmake", "--build", folder]]:
+        if subprocess.run([str(word) for word in command]).returncode:
+            raise SystemExit("the instrumented module was not built")
 
 
 def copy_package(folder: Path) -> Path:
@@ -94,16 +95,13 @@ def main() -> int:
     python = [sys.executable, "-S"]
     probe = "import fastconv._cpu; print(fastconv._cpu.__file__)"
     found = subprocess.run(
-        [*python, "-c", probe],
-        env=environment,
-        cwd=tree,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    if not found.startswith(str(tree)):
-        raise SystemExit(f"the tests would run on {found}, not on the instrumented module")
-    command = [*python, "-m", "pytest", "-m", "not peers", TESTS, *arguments.pytest]
+        [*python, "-c", probe], env=environment, cwd=tree, stdout=subprocess.PIPE, text=True
+    )
+    if found.returncode or not found.stdout.startswith(str(tree)):
+        raise SystemExit(f"fastconv._cpu is not the instrumented module of {tree}: {found.stdout}")
+    # capture=sys: a finding is written by the runtime just before it ends the process
+    options = ["--capture=sys", "-m", "not peers"]
+    command = [*python, "-m", "pytest", *options, TESTS, *arguments.pytest]
     return subprocess.run(command, env=environment, cwd=tree).returncode
 
 
