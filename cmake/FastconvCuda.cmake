@@ -1,4 +1,5 @@
-# Decides about the CUDA module and leaves the decision in fastconv_cuda_report.
+# Decides about the CUDA module and leaves the decision in fastconv_cuda_report and
+# fastconv_cuda_archs.
 if(FASTCONV_CUDA STREQUAL "OFF")
   set(fastconv_cuda_report "no (FASTCONV_CUDA=OFF)")
   return()
@@ -19,8 +20,30 @@ if(FASTCONV_CUDA STREQUAL "ON")
   endif()
 endif()
 
+# FASTCONV_CUDA_ARCHS: a list of CMake architectures, "release", or empty for this machine's GPUs
+set(release_archs 75-real 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual)
+set(fastconv_cuda_archs ${FASTCONV_CUDA_ARCHS})
+if(FASTCONV_CUDA_ARCHS STREQUAL "release")
+  set(fastconv_cuda_archs ${release_archs})
+elseif(NOT FASTCONV_CUDA_ARCHS)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                  OUTPUT_VARIABLE capabilities RESULT_VARIABLE status ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]+" capabilities "${capabilities}")
+  if(status EQUAL 0 AND capabilities)
+    list(TRANSFORM capabilities REPLACE "\\." "")
+    list(TRANSFORM capabilities APPEND "-real")
+    list(REMOVE_DUPLICATES capabilities)
+    set(fastconv_cuda_archs ${capabilities})
+  else()
+    # without a GPU the portable instructions are enough: the driver of another machine compiles them
+    set(fastconv_cuda_archs 80-virtual)
+  endif()
+endif()
+
 if(NOT FASTCONV_NVCC)
   set(fastconv_cuda_report "no (no nvcc found)")
 elseif(NOT cuda_sources)
-  set(fastconv_cuda_report "no (nvcc found: ${FASTCONV_NVCC}, but no CUDA sources yet)")
+  list(JOIN fastconv_cuda_archs " " archs)
+  set(fastconv_cuda_report
+      "no (nvcc found: ${FASTCONV_NVCC}, would compile for ${archs}, but no CUDA sources yet)")
 endif()
