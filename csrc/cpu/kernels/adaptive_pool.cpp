@@ -1,0 +1,114 @@
+// Adaptive pooling, NHWC: window p covers rows floor(p*H/P) .. ceil((p+1)*H/P), columns alike.
+//
+//   average  y[n,p,q,c] = mean of x over the window       gx[n,h,w,c] = sum gy / (window's size)
+//   maximum  y[n,p,q,c] = max of x over the window        gx = sum of gy where argmax = h*W + w
+//
+// P = Q = 1 is global average pooling: work is cut over blocks of channels as well as over pixels.
+#include "cpu/kernels/pool_common.h"
+#include "cpu/kernels/vmath.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+constexpr int64_t kBlock = 256;  // channels of one piece of work
+
+template <class T>
+void average(const T* x, T* y, const Pool2d& g) {
+  const int64_t blocks = ceil_div(g.c, kBlock);
+  const int64_t taps = ceil_div(g.h, g.p) * ceil_div(g.w, g.q);
+  parallel(g.n * g.p * g.q * blocks, grain_for(taps * min_of(g.c, kBlock)),
+           [&](int64_t begin, int64_t end, int) {
+             for (int64_t unit = begin; unit < end; ++unit) {
+               const int64_t pixel = unit / blocks, c0 = unit % blocks * kBlock;
+               const int64_t n = pixel / (g.p * g.q), p = pixel / g.q % g.p, q = pixel % g.q;
+               const int64_t width = min_of(kBlock, g.c - c0);
+               const int64_t h0 = window_begin(p, g.h, g.p), h1 = window_end(p, g.h, g.p);
+               const int64_t w0 = window_begin(q, g.w, g.q), w1 = window_end(q, g.w, g.q);
+               T total[kBlock] = {}, row[kBlock];
+               // row by row: the error of a sum of 50,000 values grows with its longest chain
+               for (int64_t h = h0; h < h1; ++h) {
+                 fill(row, width, T(0));
+                 for (int64_t w = w0; w < w1; ++w) {
+                   const T* in = x + ((n * g.h + h) * g.w + w) * g.c + c0;
+                   for (int64_t i = 0; i < width; ++i) row[i] += in[i];
+                 }
+                 for (int64_t i = 0; i < width; ++i) total[i] += row[i];
+               }
+               const T size = static_cast<T>((h1 - h0) * (w1 - w0));
+               T* out = y + pixel * g.c + c0;
+               for (int64_t i = 0; i < width; ++i) out[i] = total[i] / size;
+             }
+           });
+}
+
+template <class T>
+void average_grad(const T* gy, T* gx, const Pool2d& g) {
+  parallel(g.n * g.h * g.w, grain_for(g.c), [&](int64_t begin, int64_t end, int) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
+      T* out = gx + pixel * g.c;
+      fill(out, g.c, T(0));
+      for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+        const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
+        const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
+        const T size = static_cast<T>(rows * columns);
+        const T* from = gy + ((n * g.p + p) * g.q + q) * g.c;
+        FC_INDEPENDENT
+        for (int64_t i = 0; i < g.c; ++i) out[i] += from[i] / size;
+      });
+    }
+  });
+}
+
+template <class T>
+void maximum(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
+  const int64_t taps = ceil_div(g.h, g.p) * ceil_div(g.w, g.q);
+  parallel(g.n * g.p * g.q, grain_for(taps * g.c), [&](int64_t begin, int64_t end, int) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int64_t n = pixel / (g.p * g.q), p = pixel / g.q % g.p, q = pixel % g.q;
+      T* out = y + pixel * g.c;
+      int32_t* index = argmax ? argmax + pixel * g.c : nullptr;
+      const int64_t h0 = window_begin(p, g.h, g.p), w0 = window_begin(q, g.w, g.q);
+      for (int64_t h = h0; h < window_end(p, g.h, g.p); ++h) {
+        for (int64_t w = w0; w < window_end(q, g.w, g.q); ++w) {
+          const T* in = x + ((n * g.h + h) * g.w + w) * g.c;
+          const int32_t tap = static_cast<int32_t>(h * g.w + w);
+          if (h == h0 && w == w0) {
+            take_first(in, out, index, g.c, tap);
+          } else {
+            take(in, out, index, g.c, tap);
+          }
+        }
+      }
+    }
+  });
+}
+
+template <class T>
+void maximum_grad(const T* gy, const int32_t* argmax, T* gx, const Pool2d& g) {
+  parallel(g.n * g.h * g.w, grain_for(g.c), [&](int64_t begin, int64_t end, int) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
+      const int32_t wanted = static_cast<int32_t>(h * g.w + w);
+      T* out = gx + pixel * g.c;
+      fill(out, g.c, T(0));
+      for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+        const int64_t at = ((n * g.p + p) * g.q + q) * g.c;
+        const T* from = gy + at;
+        const int32_t* index = argmax + at;
+        FC_INDEPENDENT
+        for (int64_t i = 0; i < g.c; ++i) out[i] += index[i] == wanted ? from[i] : T(0);
+      });
+    }
+  });
+}
+
+}  // namespace
+
+AdaptivePoolKernels adaptive_pool_kernels() {
+  return {{average<float>, average_grad<float>, maximum<float>, maximum_grad<float>},
+          {average<double>, average_grad<double>, maximum<double>, maximum_grad<double>}};
+}
+
+}  // namespace fc::FC_ISA

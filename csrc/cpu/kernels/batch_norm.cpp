@@ -1,0 +1,244 @@
+// Batch normalisation over the rows of x (rows, C), rows = N*H*W:
+//
+//   prepare  mean = sums[0]/rows; var = sums[1]/rows - mean^2; rstd = 1/sqrt(var + eps)
+//   apply    y = act((x - mean) * (gamma*rstd) + beta + residual)
+//   bwd      gz = gy * act'; gbeta = sum gz; ggamma = sum gz*xhat; xhat = (x - mean)*rstd
+//            training: gx = gamma*rstd * (gz - gbeta/rows - xhat*ggamma/rows), else gamma*rstd * gz
+//
+// Rows are handled in tiles of up to kTile values: a slice of the channels, or several rows where C
+// is small, so that the inner loop stays long. The sums of bwd run over chunks of rows that the
+// shape fixes, in blocks of T inside double, and are combined in order.
+#include "cpu/kernels/act_block.h"
+#include "cpu/kernels/vmath.h"
+#include "cpu/norm.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+constexpr int64_t kTile = 512;
+constexpr int64_t kBlockSteps = 32;  // steps summed in T before they go into double
+
+// How one thread walks over (rows, C): tile t holds channels [c0, c0 + width) of `rep` rows a step.
+struct Tiling {
+  int64_t rows, c, rep, width, tiles;
+
+  Tiling(int64_t rows_, int64_t c_) : rows(rows_), c(c_) {
+    rep = max_of<int64_t>(1, kTile / max_of<int64_t>(c, 1));
+    const int64_t slices = max_of<int64_t>(1, ceil_div(c, kTile));
+    width = slices == 1 ? c : ceil_div(ceil_div(c, slices), kLanes) * kLanes;
+    tiles = width == 0 ? 0 : ceil_div(c, width);
+  }
+  int64_t begin(int64_t tile) const { return tile * width; }
+  int64_t size(int64_t tile) const { return min_of(width, c - tile * width); }
+};
+
+// out[k*width + i] = v[c0 + i] for each of the rep rows of a step; `fallback` where v is null
+template <class From, class T>
+void spread(const From* v, T fallback, const Tiling& t, int64_t tile, T* out) {
+  const int64_t width = t.size(tile), c0 = t.begin(tile);
+  for (int64_t k = 0; k < t.rep; ++k) {
+    for (int64_t i = 0; i < width; ++i)
+      out[k * width + i] = v ? static_cast<T>(v[c0 + i]) : fallback;
+  }
+}
+
+// The per-channel values of one tile.
+template <class T>
+struct Coefficients {
+  T mean[kTile], rstd[kTile], scale[kTile], beta[kTile];
+
+  Coefficients(const T* mean_, const T* rstd_, const T* gamma, const T* beta_, const Tiling& t,
+               int64_t tile) {
+    spread(mean_, T(0), t, tile, mean);
+    spread(rstd_, T(1), t, tile, rstd);
+    spread(gamma, T(1), t, tile, scale);
+    spread(beta_, T(0), t, tile, beta);
+    for (int64_t i = 0; i < t.rep * t.size(tile); ++i) scale[i] *= rstd[i];
+  }
+};
+
+// f(offset, len) for the steps of rows [begin, end): len contiguous values at x[offset]
+template <class F>
+inline void for_steps(const Tiling& t, int64_t tile, int64_t begin, int64_t end, F f) {
+  for (int64_t row = begin; row < end; row += t.rep) {
+    f(row * t.c + t.begin(tile), min_of(t.rep, end - row) * t.size(tile));
+  }
+}
+
+template <class T>
+inline void normalise(const T* x, const T* residual, T* y, int64_t n, const Coefficients<T>& k) {
+  if (residual) {
+    FC_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
+      y[i] = (x[i] - k.mean[i]) * k.scale[i] + k.beta[i] + residual[i];
+    }
+  } else {
+    FC_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - k.mean[i]) * k.scale[i] + k.beta[i];
+  }
+}
+
+// nothing to average (count 0): mean 0, variance 0, and the running statistics stay
+template <class T>
+void prepare(const double* sums, double count, T* mean, T* rstd, T* running_mean, T* running_var,
+             int64_t c, double momentum, double eps) {
+  const double size = max_of(1.0, count), unbias = size / max_of(1.0, count - 1);
+  for (int64_t i = 0; i < c; ++i) {
+    const double m = sums[i] / size;
+    const double raw = sums[c + i] / size - m * m;
+    const double var = raw < 0 ? 0 : raw;
+    mean[i] = static_cast<T>(m);
+    rstd[i] = static_cast<T>(1 / ::sqrt(var + eps));
+    if (count == 0) continue;
+    if (running_mean) {
+      running_mean[i] = static_cast<T>((1 - momentum) * running_mean[i] + momentum * m);
+    }
+    if (running_var) {
+      running_var[i] = static_cast<T>((1 - momentum) * running_var[i] + momentum * (var * unbias));
+    }
+  }
+}
+
+template <class T>
+void apply(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta,
+           const T* residual, T* y, int64_t rows, int64_t c, const Activation& act) {
+  const Tiling t(rows, c);
+  parallel(rows, grain_for(c), [&](int64_t begin, int64_t end, int) {
+    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+      const Coefficients<T> k(mean, rstd, gamma, beta, t, tile);
+      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
+        normalise(x + at, residual ? residual + at : nullptr, y + at, n, k);
+        if (act.code != kIdentity) act_block(y + at, y + at, n, act);
+      });
+    }
+  });
+}
+
+// gz of n values: gy itself, or written to buffer
+template <class T>
+inline const T* gradient_of_z(const BatchNormGrad<T>& a, int64_t at, int64_t n,
+                              const Coefficients<T>& k, T* buffer) {
+  if (a.act.code == kIdentity) return a.gy + at;
+  const T* saved = a.y ? a.y + at : buffer;
+  if (!a.y) normalise(a.x + at, a.residual ? a.residual + at : nullptr, buffer, n, k);
+  act_grad_block(a.gy + at, saved, buffer, n, a.act);
+  return buffer;
+}
+
+// sums over rows [begin, end) of gz -> partial[0, c], gz*(x - mean) -> partial[1, c]; gresidual =
+// gz
+template <class T>
+void sum_chunk(const BatchNormGrad<T>& a, const Tiling& t, int64_t tile, int64_t begin, int64_t end,
+               double* partial) {
+  const Coefficients<T> k(a.mean, a.rstd, a.gamma, a.beta, t, tile);
+  T buffer[kTile], block_g[kTile], block_gx[kTile];
+  double sum_g[kTile] = {}, sum_gx[kTile] = {};
+  const int64_t len = t.rep * t.size(tile);
+  for (int64_t row = begin; row < end; row += kBlockSteps * t.rep) {
+    fill(block_g, len, T(0));
+    fill(block_gx, len, T(0));
+    for_steps(t, tile, row, min_of(end, row + kBlockSteps * t.rep), [&](int64_t at, int64_t n) {
+      const T* gz = gradient_of_z(a, at, n, k, buffer);
+      if (a.gresidual) {
+        for (int64_t i = 0; i < n; ++i) a.gresidual[at + i] = gz[i];
+      }
+      for (int64_t i = 0; i < n; ++i) block_g[i] += gz[i];
+      if (!a.x) return;
+      const T* x = a.x + at;
+      for (int64_t i = 0; i < n; ++i) block_gx[i] += gz[i] * (x[i] - k.mean[i]);
+    });
+    for (int64_t i = 0; i < len; ++i) sum_g[i] += block_g[i];
+    for (int64_t i = 0; i < len; ++i) sum_gx[i] += block_gx[i];
+  }
+  const int64_t width = t.size(tile), c0 = t.begin(tile);
+  for (int64_t i = 0; i < width; ++i) {
+    double g = 0, gx = 0;
+    for (int64_t r = 0; r < t.rep; ++r) {
+      g += sum_g[r * width + i];
+      gx += sum_gx[r * width + i];
+    }
+    partial[c0 + i] = g;
+    partial[t.c + c0 + i] = gx;
+  }
+}
+
+int64_t rows_of_chunk(int64_t rows) { return max_of<int64_t>(256, ceil_div(rows, 128)); }
+
+// doubles: (chunks, 2, C) partial sums; at least one chunk
+int64_t scratch_size(int64_t rows, int64_t c) {
+  return max_of<int64_t>(1, ceil_div(rows, rows_of_chunk(rows))) * 2 * c;
+}
+
+// partial (chunks, 2, C) -> its sum over chunks, in order, in partial's first row
+template <class T>
+void reduce_chunks(const BatchNormGrad<T>& a, double* partial) {
+  const Tiling t(a.rows, a.c);
+  const int64_t size = rows_of_chunk(a.rows), chunks = ceil_div(a.rows, size);
+  fill(partial, 2 * a.c, 0.0);
+  parallel(chunks * t.tiles, grain_for(size * t.width), [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t chunk = unit / t.tiles, first = chunk * size;
+      sum_chunk(a, t, unit % t.tiles, first, min_of(a.rows, first + size),
+                partial + chunk * 2 * a.c);
+    }
+  });
+  for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+    const double* from = partial + chunk * 2 * a.c;
+    for (int64_t i = 0; i < 2 * a.c; ++i) partial[i] += from[i];
+  }
+}
+
+template <class T>
+void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
+  const Tiling t(a.rows, a.c);
+  parallel(a.rows, grain_for(2 * a.c), [&](int64_t begin, int64_t end, int) {
+    T buffer[kTile], offset[kTile], slope[kTile];
+    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+      const Coefficients<T> k(a.mean, a.rstd, a.gamma, a.beta, t, tile);
+      spread(slopes, T(0), t, tile, offset);
+      spread(slopes + a.c, T(0), t, tile, slope);
+      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
+        const T* gz = a.gresidual ? a.gresidual + at : gradient_of_z(a, at, n, k, buffer);
+        T* gx = a.gx + at;
+        if (a.training) {
+          const T* x = a.x + at;
+          FC_INDEPENDENT
+          for (int64_t i = 0; i < n; ++i) {
+            gx[i] = k.scale[i] * (gz[i] - offset[i] - (x[i] - k.mean[i]) * slope[i]);
+          }
+        } else {
+          FC_INDEPENDENT
+          for (int64_t i = 0; i < n; ++i) gx[i] = k.scale[i] * gz[i];
+        }
+      });
+    }
+  });
+}
+
+template <class T>
+void backward(const BatchNormGrad<T>& a, double* scratch) {
+  if (a.gbeta || a.ggamma || a.gresidual || (a.gx && a.training)) {
+    reduce_chunks(a, scratch);
+  } else {
+    fill(scratch, 2 * a.c, 0.0);
+  }
+  const double rows = static_cast<double>(max_of<int64_t>(1, a.rows));
+  for (int64_t i = 0; i < a.c; ++i) {
+    const double rstd = a.rstd[i], sum_g = scratch[i], ggamma = scratch[a.c + i] * rstd;
+    if (a.gbeta) a.gbeta[i] = static_cast<T>(sum_g);
+    if (a.ggamma) a.ggamma[i] = static_cast<T>(ggamma);
+    scratch[i] = sum_g / rows;
+    scratch[a.c + i] = ggamma * rstd / rows;
+  }
+  if (a.gx) input_gradient(a, scratch);
+}
+
+}  // namespace
+
+BatchNormKernels batch_norm_kernels() {
+  return {{prepare<float>, apply<float>, scratch_size, backward<float>},
+          {prepare<double>, apply<double>, scratch_size, backward<double>}};
+}
+
+}  // namespace fc::FC_ISA

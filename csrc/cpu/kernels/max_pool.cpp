@@ -1,0 +1,78 @@
+// Max pooling, NHWC, vectorised over c:
+//
+//   y[n,p,q,c]  = max_{r,s} x[n, p*stride + r*dilation - pad, ..., c]      padding never wins
+//   gx[n,h,w,c] = sum of gy[n,p,q,c] over the windows whose argmax is (h, w)
+//
+// The gradient gathers: a row of gx looks at the windows that cover it, in row order. No two
+// threads write the same pixel, and the order of the sum does not depend on their number.
+#include "cpu/kernels/pool_common.h"
+#include "cpu/kernels/vmath.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+template <class T, class Index>
+void forward(const T* x, T* y, Index* argmax, const Pool2d& g) {
+  parallel(g.n * g.p, grain_for(g.q * g.c * g.r * g.s), [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / g.p, p = row % g.p;
+      for (int64_t q = 0; q < g.q; ++q) {
+        T* out = y + (row * g.q + q) * g.c;
+        Index* index = argmax ? argmax + (row * g.q + q) * g.c : nullptr;
+        bool first = true;
+        for (int64_t r = 0; r < g.r; ++r) {
+          const int64_t h = p * g.stride_h + r * g.dilation_h - g.pad_top;
+          if (h < 0 || h >= g.h) continue;
+          for (int64_t s = 0; s < g.s; ++s) {
+            const int64_t w = q * g.stride_w + s * g.dilation_w - g.pad_left;
+            if (w < 0 || w >= g.w) continue;
+            const T* in = x + ((n * g.h + h) * g.w + w) * g.c;
+            const Index tap = static_cast<Index>(r * g.s + s);
+            if (first) {
+              take_first(in, out, index, g.c, tap);
+            } else {
+              take(in, out, index, g.c, tap);
+            }
+            first = false;
+          }
+        }
+        if (first) {  // a window that lies in the padding altogether
+          fill(out, g.c, static_cast<T>(-INFINITY));
+          if (index) fill(index, g.c, Index(0));
+        }
+      }
+    }
+  });
+}
+
+template <class T, class Index>
+void backward(const T* gy, const Index* argmax, T* gx, const Pool2d& g) {
+  parallel(g.n * g.h, grain_for(g.w * g.c * g.r), [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / g.h, h = row % g.h;
+      T* gx_row = gx + row * g.w * g.c;  // (W, C)
+      fill(gx_row, g.w * g.c, T(0));
+      for_windows_over_row(g, h, [&](int64_t w, int64_t p, int64_t q, int64_t tap) {
+        const int64_t at = ((n * g.p + p) * g.q + q) * g.c;
+        const Index wanted = static_cast<Index>(tap);
+        const T* from = gy + at;
+        const Index* index = argmax + at;
+        T* out = gx_row + w * g.c;
+        FC_INDEPENDENT
+        for (int64_t i = 0; i < g.c; ++i) out[i] += index[i] == wanted ? from[i] : T(0);
+      });
+    }
+  });
+}
+
+}  // namespace
+
+MaxPoolKernels max_pool_kernels() {
+  return {{forward<float, uint8_t>, forward<float, int32_t>, backward<float, uint8_t>,
+           backward<float, int32_t>},
+          {forward<double, uint8_t>, forward<double, int32_t>, backward<double, uint8_t>,
+           backward<double, int32_t>}};
+}
+
+}  // namespace fc::FC_ISA
