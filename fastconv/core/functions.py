@@ -17,6 +17,8 @@ from fastconv.errors import ArgumentError, RegistryError
 
 FUNCTIONS: dict[str, object] = {}
 
+_TORCH_SPELLING = {"dim": "axis", "keepdim": "keepdims"}
+
 _TO_NHWC = (0, 2, 3, 1)
 _TO_NCHW = (0, 3, 1, 2)
 
@@ -47,6 +49,9 @@ def function(f=None, *, images=()):
 
     @wraps(f)
     def call(*args, layout="NHWC", **kwargs):
+        for theirs, ours in _TORCH_SPELLING.items() if kwargs else ():
+            if theirs in kwargs and theirs not in names:
+                raise ArgumentError(f"{f.__name__}: {theirs}= is PyTorch's spelling; use {ours}=")
         if layout != "NHWC":
             return _in_nchw(call, names, images, layout, args, kwargs)
         if args and type(args[0]) is Tensor:

@@ -40,6 +40,7 @@ class Op:
     autocast: ClassVar[str] = "promote"
     mutates: ClassVar[tuple[int, ...]] = ()
     passes: ClassVar[tuple[int, ...]] = ()
+    shares: ClassVar[tuple[int, ...]] = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -221,11 +222,19 @@ class Op:
             if trace is not None and trace.time and self.record is not None:
                 self.record.backward_seconds = perf_counter() - start
         steps = []
+        shared = None
         for i, (edge, gx) in enumerate(zip(self.edges, gxs, strict=True)):
             if edge is None or gx is None:
                 continue
             passed = i in self.passes
-            buffer = next(iter(grads.values()))[1] if passed else new_buffer(gx.nbytes, "gradient")
-            steps.append((edge, (gx, buffer, False), passed))
+            if passed:
+                buffer = next(iter(grads.values()))[1]
+            elif shared is not None and i in self.shares:
+                buffer = shared
+            else:
+                buffer = new_buffer(gx.nbytes, "gradient")
+                if i in self.shares:
+                    shared = buffer
+            steps.append((edge, (gx, buffer, False), passed or i in self.shares))
         self.saved = self.aux = self.aux_buffers = self.guards = self.edges = None
         return steps
