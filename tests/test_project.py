@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -80,12 +81,13 @@ def test_only_heavy_packages_are_imported_inside_functions(path):
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess:
-    # no cache: it knows a file by the second of its change
+    # no cache: it knows a file by the second of its change. -S: the editable installation's import
+    # hook would lead to the repository whatever the folder
     code = "from importlinter.cli import lint_imports as l; raise SystemExit(l(no_cache=True))"
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-S", "-c", code],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": f"{folder}:{sysconfig.get_path('platlib')}"},
         capture_output=True,
         text=True,
     )
