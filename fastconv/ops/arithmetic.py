@@ -216,11 +216,11 @@ def pow(x, y):
 
 @function
 def maximum(x, y):
-    """The larger per element, shapes broadcast; NaN wins; equal ones get half the gradient each."""
+    """The larger per element, shapes broadcast; NaN wins; equal ones halve the gradient."""
     return Maximum()(*operands("maximum", x, y))
 
 
 @function
 def minimum(x, y):
-    """The smaller per element, shapes broadcast; NaN wins; equal ones get half the gradient each."""
+    """The smaller per element, shapes broadcast; NaN wins; equal ones halve the gradient."""
     return Minimum()(*operands("minimum", x, y))

@@ -6,7 +6,7 @@ from fastconv.errors import ArgumentError
 
 
 def one_axis(name: str, axis, shape, new: int = 0, argument: str = "axis") -> int:
-    """axis as an index from 0; ArgumentError if shape has no such. new: axes that the result adds."""
+    """axis as an index from 0; ArgumentError if out of range. new: axes that the result adds."""
     ndim = len(shape) + new
     try:
         i = index(axis)

@@ -59,10 +59,8 @@ class Take(Op):
     def workspace(self, K, direction):
         if direction == "forward":
             return self.y.nbytes
-        return (
-            8 * np.prod(self.x_shape, dtype=int)
-            + (24 + max(self.y.dtype.itemsize, 4)) * self.y.size
-        )
+        # positions of all of x, then targets, order, sorted targets and the sorted gradient
+        return 8 * prod(self.x_shape) + (24 + max(self.y.dtype.itemsize, 4)) * self.y.size
 
     def saves(self, inputs, outputs, needs):
         return inputs[1:]
@@ -127,7 +125,7 @@ def basic_result(key, shape):
 
 
 def taken_shape(key, shape, indices):
-    """Shape of x[key]: index arrays broadcast; their axes stand where the first was, or in front."""
+    """Shape of x[key]: index arrays broadcast; they stand where the first was, or in front."""
     block = broadcast_shape("indexing", *indices) if len(indices) > 1 else indices[0].shape
     rest, advanced, axis = [], [], 0
     for position, entry in enumerate(key):
@@ -206,7 +204,7 @@ def getitem(x, key):
 
 
 def setitem(x, key, value):
-    """x[key] = value in place, no history; backward through what saved x raises. No index arrays."""
+    """x[key] = value in place, no history; backward of what saved x raises. No index arrays."""
     key, arrays = normal_key(x, key)
     if arrays:
         raise ArgumentError(
