@@ -1,8 +1,8 @@
 // The activations of epilogues, prologues and activation kernels, and their derivatives.
 //
-// The codes are those of fastconv/backend/activation.py (a test compares the two). Every function is
-// static: each object keeps its own copy, so that objects of different instruction sets never share
-// one.
+// The codes are those of fastconv/backend/activation.py (a test compares the two). Every function
+// is static: each object keeps its own copy, so that objects of different instruction sets never
+// share one.
 #pragma once
 
 #include <cmath>
@@ -62,9 +62,9 @@ static inline T act_forward(int code, T alpha, T beta, T x) {
     case kRelu6:
       return x < 0 ? T(0) : x > 6 ? T(6) : x;
     case kLeakyRelu:
-      return x < 0 ? alpha * x : x;
+      return x > 0 ? x : alpha * x;
     case kElu:
-      return x < 0 ? alpha * expm1_of(x) : x;
+      return x > 0 ? x : alpha * expm1_of(x);
     case kSilu:
       return x * sigmoid(x);
     case kHardswish: {
@@ -93,9 +93,9 @@ template <class T>
 static inline T act_gradient(int code, T alpha, T beta, T saved) {
   switch (code) {
     case kRelu:
-      return saved > 0 ? T(1) : T(0);
+      return saved <= 0 ? T(0) : T(1);
     case kRelu6:
-      return saved > 0 && saved < 6 ? T(1) : T(0);
+      return saved <= 0 || saved >= 6 ? T(0) : T(1);
     case kLeakyRelu:
       return saved > 0 ? T(1) : alpha;
     case kElu:

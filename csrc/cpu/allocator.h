@@ -1,5 +1,5 @@
-// The caching allocator behind fastconv's arrays: freed blocks are kept by size class and handed out
-// again, so that a training step does not fault its pages in anew.
+// The caching allocator behind fastconv's arrays: freed blocks are kept by size class and handed
+// out again, so that a training step does not fault its pages in anew.
 #pragma once
 
 #include <cstddef>

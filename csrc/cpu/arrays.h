@@ -15,7 +15,8 @@ using Shape = std::initializer_list<int64_t>;
 
 inline std::string shape_text(const int64_t* begin, const int64_t* end) {
   std::string text = "(";
-  for (const int64_t* d = begin; d != end; ++d) text += (d == begin ? "" : ", ") + std::to_string(*d);
+  for (const int64_t* d = begin; d != end; ++d)
+    text += (d == begin ? "" : ", ") + std::to_string(*d);
   return text + (end - begin == 1 ? ",)" : ")");
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <fstream>
@@ -80,6 +81,15 @@ struct Job {
   }
 };
 
+// The gap between two kernels is mostly shorter than falling asleep and waking up.
+constexpr int kSpins = 2000;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 class Pool {
  public:
   // Worker i runs part i + 1 of each job; the caller runs part 0.
@@ -87,7 +97,7 @@ class Pool {
     errors_.assign(job.parts, nullptr);
     while (static_cast<int>(workers_.size()) < job.parts - 1) {
       const int part = static_cast<int>(workers_.size()) + 1;
-      workers_.emplace_back([this, part, seen = generation_] { work(part, seen); });
+      workers_.emplace_back([this, part, seen = generation_.load()] { work(part, seen); });
     }
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -97,6 +107,7 @@ class Pool {
     }
     wake_.notify_all();
     guarded(job, 0);
+    for (int i = 0; i < kSpins && pending_.load() != 0; ++i) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return pending_ == 0; });
     for (const std::exception_ptr& error : errors_) {
@@ -129,8 +140,8 @@ class Pool {
   std::vector<std::thread> workers_;
   std::vector<std::exception_ptr> errors_;  // one per part
   Job job_;
-  uint64_t generation_ = 0;
-  int pending_ = 0;
+  std::atomic<uint64_t> generation_{0};  // written under the mutex, spun on without
+  std::atomic<int> pending_{0};
   bool stopping_ = false;
 };
 
@@ -146,8 +157,9 @@ thread_local bool inside = false;
 
 void Pool::work(int part, uint64_t seen) {
   inside = true;
-  std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
+    for (int i = 0; i < kSpins && generation_.load() == seen; ++i) pause();
+    std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
     if (stopping_) return;
     seen = generation_;

@@ -1,0 +1,111 @@
+// conv2d_workspace, conv2d_fwd, conv2d_dgrad, conv2d_wgrad
+#include "cpu/bindings.h"
+#include "cpu/conv_arguments.h"
+#include "cpu/conv_engine.h"
+#include "cpu/finish_sums.h"
+#include "cpu/isa.h"
+#include "cpu/parallel.h"
+
+namespace fc {
+namespace {
+
+Direction parse_direction(const std::string& name) {
+  if (name == "fwd") return Direction::kFwd;
+  if (name == "dgrad") return Direction::kDgrad;
+  if (name == "wgrad") return Direction::kWgrad;
+  refuse("direction", "fwd, dgrad or wgrad", name);
+}
+
+Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
+  if (name == "implicit") return Algorithm::kImplicit;
+  if (name == "im2col") return Algorithm::kIm2col;
+  if (name == "direct_depthwise" && p.groups == p.c) return Algorithm::kDepthwise;
+  if (name == "1x1" && p.r == 1 && p.s == 1 && p.groups == 1 && p.stride_h == 1 &&
+      p.stride_w == 1 && p.p == p.h && p.q == p.w && p.pad_top == 0 && p.pad_left == 0) {
+    return Algorithm::kMatrix;
+  }
+  refuse("algorithm", "one that fits the problem", name);
+}
+
+}  // namespace
+
+void bind_conv2d(py::module_& m) {
+  const GemmKernels gemm = FC_FOR_ISA(gemm_kernels)();
+  const DepthwiseKernels depthwise = FC_FOR_ISA(depthwise_kernels)();
+  const ChannelKernels channel = FC_FOR_ISA(channel_kernels)();
+  const auto engine = [gemm, depthwise](auto zero) {
+    using T = decltype(zero);
+    return ConvEngine<T>(functions<T>(gemm), functions<T>(depthwise));
+  };
+
+  m.def("conv2d_workspace", [engine](const py::tuple& problem, const std::string& direction,
+                                     const std::string& algorithm, int itemsize) {
+    const Conv2dProblem p = parse_conv2d_problem(problem);
+    const Direction d = parse_direction(direction);
+    const Algorithm a = parse_algorithm(algorithm, p);
+    if (itemsize == 4) return engine(float()).workspace(p, d, a, num_threads());
+    if (itemsize == 8) return engine(double()).workspace(p, d, a, num_threads());
+    refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
+  });
+
+  m.def("conv2d_fwd",
+        [=](const py::array& x, const py::array& w, py::array y, const py::tuple& problem,
+            const std::string& algorithm, const py::object& workspace, const py::tuple& epilogue,
+            const py::object& prologue) {
+          const Conv2dProblem p = parse_conv2d_problem(problem);
+          const Algorithm a = parse_algorithm(algorithm, p);
+          with_float_type(x, "conv2d_fwd: x", [&](auto zero) {
+            using T = decltype(zero);
+            const T* xp = input<T>(x, "conv2d_fwd: x", {p.n, p.h, p.w, p.c});
+            const T* wp = input<T>(w, "conv2d_fwd: w", {p.k, p.r, p.s, p.cg()});
+            T* yp = output<T>(y, "conv2d_fwd: y", {p.n, p.p, p.q, p.k});
+            const Epilogue<T> e = parse_epilogue<T>(epilogue, {p.n, p.p, p.q, p.k});
+            const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
+            const int threads = num_threads();
+            const int64_t bytes = engine(zero).workspace(p, Direction::kFwd, a, threads);
+            void* ws = parse_workspace(workspace, bytes);
+            py::gil_scoped_release release;
+            engine(zero).fwd(p, a, xp, wp, yp, pro, before_sums(e), threads, ws);
+            finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
+          });
+        });
+
+  m.def("conv2d_dgrad",
+        [=](const py::array& gy, const py::array& w, py::array gx, const py::tuple& problem,
+            const std::string& algorithm, const py::object& workspace) {
+          const Conv2dProblem p = parse_conv2d_problem(problem);
+          const Algorithm a = parse_algorithm(algorithm, p);
+          with_float_type(gy, "conv2d_dgrad: gy", [&](auto zero) {
+            using T = decltype(zero);
+            const T* gyp = input<T>(gy, "conv2d_dgrad: gy", {p.n, p.p, p.q, p.k});
+            const T* wp = input<T>(w, "conv2d_dgrad: w", {p.k, p.r, p.s, p.cg()});
+            T* gxp = output<T>(gx, "conv2d_dgrad: gx", {p.n, p.h, p.w, p.c});
+            const int threads = num_threads();
+            const int64_t bytes = engine(zero).workspace(p, Direction::kDgrad, a, threads);
+            void* ws = parse_workspace(workspace, bytes);
+            py::gil_scoped_release release;
+            engine(zero).dgrad(p, a, gyp, wp, gxp, threads, ws);
+          });
+        });
+
+  m.def("conv2d_wgrad",
+        [=](const py::array& x, const py::array& gy, py::array gw, const py::tuple& problem,
+            const std::string& algorithm, const py::object& workspace, const py::object& prologue) {
+          const Conv2dProblem p = parse_conv2d_problem(problem);
+          const Algorithm a = parse_algorithm(algorithm, p);
+          with_float_type(x, "conv2d_wgrad: x", [&](auto zero) {
+            using T = decltype(zero);
+            const T* xp = input<T>(x, "conv2d_wgrad: x", {p.n, p.h, p.w, p.c});
+            const T* gyp = input<T>(gy, "conv2d_wgrad: gy", {p.n, p.p, p.q, p.k});
+            T* gwp = output<T>(gw, "conv2d_wgrad: gw", {p.k, p.r, p.s, p.cg()});
+            const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
+            const int threads = num_threads();
+            const int64_t bytes = engine(zero).workspace(p, Direction::kWgrad, a, threads);
+            void* ws = parse_workspace(workspace, bytes);
+            py::gil_scoped_release release;
+            engine(zero).wgrad(p, a, xp, gyp, gwp, pro, threads, ws);
+          });
+        });
+}
+
+}  // namespace fc

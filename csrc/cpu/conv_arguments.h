@@ -1,0 +1,78 @@
+// The problem, epilogue, prologue and workspace arguments of convolution and matrix product.
+#pragma once
+
+#include "conv2d.h"
+#include "cpu/arguments.h"
+
+namespace fc {
+
+// A fastconv.backend.problem.Conv2dProblem.
+inline Conv2dProblem parse_conv2d_problem(const py::tuple& t) {
+  const auto size = [&](int i) { return py::cast<int64_t>(t[i]); };
+  const auto part = [&](int i, int j) { return py::cast<int64_t>(py::cast<py::tuple>(t[i])[j]); };
+  Conv2dProblem p;
+  p.n = size(0);
+  p.h = size(1);
+  p.w = size(2);
+  p.c = size(3);
+  p.k = size(4);
+  p.r = size(5);
+  p.s = size(6);
+  p.p = size(7);
+  p.q = size(8);
+  p.stride_h = part(9, 0);
+  p.stride_w = part(9, 1);
+  p.pad_top = part(10, 0);
+  p.pad_bottom = part(10, 1);
+  p.pad_left = part(10, 2);
+  p.pad_right = part(10, 3);
+  p.dilation_h = part(11, 0);
+  p.dilation_w = part(11, 1);
+  p.groups = size(12);
+  if (p.groups < 1 || p.c % p.groups || p.k % p.groups || p.stride_h < 1 || p.stride_w < 1 ||
+      p.dilation_h < 1 || p.dilation_w < 1) {
+    refuse("problem", "strides, dilations and dividing groups of at least 1", py::repr(t));
+  }
+  return p;
+}
+
+// A fastconv.backend.problem.Prologue or None.
+template <class T>
+Prologue<T> parse_prologue(const py::object& prologue, int64_t channels) {
+  Prologue<T> result;
+  if (prologue.is_none()) return result;
+  const auto fields = py::cast<py::tuple>(prologue);  // scale, shift, act
+  result.scale = input<T>(py::cast<py::array>(fields[0]), "prologue.scale", {channels});
+  result.shift = input<T>(py::cast<py::array>(fields[1]), "prologue.shift", {channels});
+  result.act = activation_of(fields[2]);
+  return result;
+}
+
+// A fastconv.backend.problem.Epilogue; channels run along the last axis of the output.
+template <class T>
+Epilogue<T> parse_epilogue(const py::tuple& fields, Shape y_shape) {
+  const int64_t channels = *(y_shape.end() - 1);
+  Epilogue<T> e;  // scale, shift, residual, act, sums
+  e.scale = optional_input<T>(fields[0], "epilogue.scale", {channels});
+  e.shift = optional_input<T>(fields[1], "epilogue.shift", {channels});
+  e.residual = optional_input<T>(fields[2], "epilogue.residual", y_shape);
+  e.act = activation_of(fields[3]);
+  e.sums = optional_output<double>(fields[4], "epilogue.sums", {2, channels});
+  return e;
+}
+
+// The memory of a workspace argument: None, or a writeable uint8 array of at least bytes.
+inline void* parse_workspace(const py::object& workspace, int64_t bytes) {
+  if (workspace.is_none()) {
+    if (bytes > 0) refuse("workspace", std::to_string(bytes) + " bytes", "None");
+    return nullptr;
+  }
+  auto array = py::cast<py::array>(workspace);
+  void* data = output<uint8_t>(array, "workspace");
+  if (array.size() < bytes) {
+    refuse("workspace", std::to_string(bytes) + " bytes", std::to_string(array.size()));
+  }
+  return data;
+}
+
+}  // namespace fc

@@ -1,0 +1,191 @@
+// Reading a Source into the panels of the micro-kernel.
+//
+//   A by rows  (kMr, kKc) row-major with the constant stride kLda: a copy of row slices
+//   A by k     (kc, kMr): a copy of row slices, rows being l
+//   B          (kc, kNr): likewise if the rows of b are l, else transposed
+// Rows and columns beyond the matrix are zeros.
+#pragma once
+
+#include "cpu/gemm.h"
+#include "cpu/kernels/epilogue.h"
+#include "cpu/kernels/simd.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+template <class T>
+constexpr int kNr = 2 * kVw<T>;
+// l is cut into blocks of kKc, in order: an A and a B panel stay in the first-level cache
+template <class T>
+constexpr int kKc = 1024 / sizeof(T);
+// one cache line more, so that rows of a panel do not share cache sets
+template <class T>
+constexpr int kLda = kKc<T> + 64 / sizeof(T);
+
+// Overlapping block moves; rows of a few elements are common (three colours, kMr).
+template <class T>
+inline void copy(T* dst, const T* src, int64_t count) {
+  struct Block {
+    char bytes[sizeof(T) * 8];
+  };
+  constexpr int kWide = 8;
+  if (count >= kWide) {
+    Block block;
+    for (int64_t i = 0; i + kWide <= count; i += kWide) {
+      __builtin_memcpy(&block, src + i, sizeof block);
+      __builtin_memcpy(dst + i, &block, sizeof block);
+    }
+    __builtin_memcpy(&block, src + count - kWide, sizeof block);
+    __builtin_memcpy(dst + count - kWide, &block, sizeof block);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) dst[i] = src[i];
+}
+
+template <class T>
+inline void zero(T* dst, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) dst[i] = 0;
+}
+
+// The columns [first, first + count) of a Source, cut where memory is not contiguous.
+struct Segment {
+  int64_t dst, count;  // columns [dst, dst + count) of the slice
+  int64_t dh, dw;      // offset of the tap
+  int64_t c;           // first channel
+  int64_t span;        // source columns w that it covers
+};
+
+template <class T>
+struct Slice {
+  Segment segments[kKc<T>];
+  int count = 0;
+
+  Slice(const Source<T>& s, int64_t first, int64_t columns) {
+    // neighbouring taps of a window row are neighbours in memory: one long run
+    const bool merge = s.step2 * s.s2 == s.run && !s.prologue.scale;
+    const int64_t run = merge ? s.taps2 * s.run : s.run;
+    for (int64_t done = 0; done < columns;) {
+      const int64_t column = first + done, within = column % run;
+      const int64_t tap = (column - within) / s.run, c = within % s.run;
+      const int64_t t1 = tap / s.taps2, t2 = tap % s.taps2 + within / s.run;
+      int64_t length = run - within;
+      if (length > columns - done) length = columns - done;
+      segments[count++] = {done,         length, t1 * s.step1,
+                           t2 * s.step2, c,      (c + length - 1) / s.run + 1};
+      done += length;
+    }
+  }
+};
+
+template <class T>
+inline void apply_prologue(const Prologue<T>& p, int64_t channel, T* v, int64_t count) {
+  const T *scale = p.scale + channel, *shift = p.shift + channel;
+  for (int64_t i = 0; i < count; ++i) v[i] = v[i] * scale[i] + shift[i];
+  act_row(p.act, v, count);
+}
+
+// dst[r*stride ...] = the slice of rows [row, row + rows)
+template <class T>
+void gather_slice(const Source<T>& s, int64_t group, const Slice<T>& slice, int64_t row,
+                  int64_t rows, T* dst, int64_t stride) {
+  const T* base = s.base + group * s.group_stride;
+  row += s.first_row;
+  int64_t i2 = row % s.d2, i1 = row / s.d2 % s.d1, i0 = row / s.d2 / s.d1;
+  for (int64_t r = 0; r < rows; ++r, dst += stride) {
+    const T* image = base + i0 * s.s0;
+    const int64_t h0 = i1 * s.mul1 + s.off1, w0 = i2 * s.mul2 + s.off2;
+    for (int i = 0; i < slice.count; ++i) {
+      const Segment& g = slice.segments[i];
+      const int64_t h = h0 + g.dh, w = w0 + g.dw;
+      T* out = dst + g.dst;
+      if (h < 0 || h >= s.h_end || w + g.span <= 0 || w >= s.w_end) {
+        zero(out, g.count);
+        continue;
+      }
+      const T* line = image + h * s.s1;
+      const int64_t position = w * s.s2 + g.c;
+      if (w >= 0 && w + g.span <= s.w_end) {
+        copy(out, line + position, g.count);
+        if (s.prologue.scale) apply_prologue(s.prologue, group * s.run + g.c, out, g.count);
+      } else {  // a merged run over the border: zeros, what lies inside the line, zeros
+        int64_t begin = position < 0 ? -position : 0;
+        int64_t end = s.w_end * s.s2 - position;
+        if (begin > g.count) begin = g.count;
+        if (end > g.count) end = g.count;
+        zero(out, begin);
+        copy(out + begin, line + position + begin, end - begin);
+        zero(out + end, g.count - end);
+      }
+    }
+    if (++i2 == s.d2) {
+      i2 = 0;
+      if (++i1 == s.d1) {
+        i1 = 0;
+        ++i0;
+      }
+    }
+  }
+}
+
+// Panels of rows [row, row + rows) x l in [l0, l0 + kc), one after another, kMr * kLda apart.
+template <class T>
+void pack_a(const GemmJob<T>& job, int64_t group, int64_t row, int64_t rows, int64_t l0, int64_t kc,
+            T* dst) {
+  if (!job.a_by_k) {
+    const Slice<T> slice(job.a, l0, kc);
+    gather_slice(job.a, group, slice, row, rows, dst, kLda<T>);
+    for (; rows % kMr != 0; ++rows) zero(dst + rows * kLda<T>, kc);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i += kMr, dst += kMr * kLda<T>) {
+    const int64_t count = rows - i < kMr ? rows - i : kMr;
+    const Slice<T> slice(job.a, row + i, count);
+    gather_slice(job.a, group, slice, l0, kc, dst, kMr);
+    if (count == kMr) continue;
+    for (int64_t l = 0; l < kc; ++l) zero(dst + l * kMr + count, kMr - count);
+  }
+}
+
+// dst[l*kNr + i] = rows[i*kKc + l], i < 4, l < count; rows are read to a multiple of 4, as kKc is
+template <class T>
+inline void transpose_4(const T* rows, int64_t count, T* dst) {
+  typedef T V __attribute__((vector_size(4 * sizeof(T))));
+  for (int64_t l = 0; l < count; l += 4) {
+    V v[4];
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(&v[i], rows + i * kKc<T> + l, sizeof(V));
+    const V low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
+    const V high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    const V low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+    const V high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+    v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+    v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+    v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+    const int64_t valid = count - l < 4 ? count - l : 4;
+    for (int i = 0; i < valid; ++i) __builtin_memcpy(dst + (l + i) * kNr<T>, &v[i], sizeof(V));
+  }
+}
+
+// One panel of columns [column, column + count), count <= kNr, x l in [l0, l0 + kc).
+template <class T>
+void pack_b(const GemmJob<T>& job, int64_t group, int64_t column, int64_t count, int64_t l0,
+            int64_t kc, T* dst) {
+  if (job.b_by_k) {
+    const Slice<T> slice(job.b, column, count);
+    gather_slice(job.b, group, slice, l0, kc, dst, kNr<T>);
+  } else {
+    const Slice<T> slice(job.b, l0, kc);
+    T rows[4 * kKc<T>];
+    for (int64_t j = 0; j < count; j += 4) {
+      const int64_t real = count - j < 4 ? count - j : 4;
+      gather_slice(job.b, group, slice, column + j, real, rows, kKc<T>);
+      zero(rows + real * kKc<T>, (4 - real) * kKc<T>);
+      transpose_4(rows, kc, dst + j);
+    }
+  }
+  if (count == kNr<T>) return;
+  for (int64_t l = 0; l < kc; ++l) zero(dst + l * kNr<T> + count, kNr<T> - count);
+}
+
+}  // namespace
+}  // namespace fc::FC_ISA
