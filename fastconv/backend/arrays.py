@@ -1,4 +1,4 @@
-"""Which array library an array belongs to. CuPy is never imported here: whoever made the array did that."""
+"""Which array library an array belongs to. CuPy is not imported here: the caller did."""
 
 import sys
 
@@ -8,7 +8,7 @@ __all__ = ["array_module"]
 
 
 def array_module(a):
-    """numpy for a numpy.ndarray or NumPy scalar, cupy for a cupy.ndarray; TypeError for anything else."""
+    """numpy for a numpy.ndarray or scalar, cupy for a cupy.ndarray; TypeError for anything else."""
     if isinstance(a, numpy.ndarray | numpy.generic):
         return numpy
     cupy = sys.modules.get("cupy")

@@ -1,7 +1,8 @@
-"""Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), the one generator.
+"""Philox4x32-10, the one random generator of all backends.
 
-Element i of stream (seed, offset) is word i % 4 of the block with counter (lo = i // 4, hi = offset) and key
-seed: 64 bits each, low 32 bits first. uniform = (word >> 8) * 2^-24 lies in [0, 1).
+Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". Element i of stream
+(seed, offset) is word i % 4 of the block with counter (lo = i // 4, hi = offset) and key seed: 64
+bits each, low 32 bits first. uniform = (word >> 8) * 2^-24 lies in [0, 1).
 
 One round, on the counter (c0, c1, c2, c3) with the key (k0, k1):
     (c0, c1, c2, c3) <- (hi(M1*c2) ^ c1 ^ k0, lo(M1*c2), hi(M0*c0) ^ c3 ^ k1, lo(M0*c0))
@@ -44,7 +45,7 @@ def philox4x32(counter_lo, counter_hi, seed, xp=numpy):
 
 
 def _words(seed, offset, n, xp, start):
-    """Yields (position, words): uint32 elements start .. start+n-1 of the stream, a chunk at a time."""
+    """Yields (position, words): uint32 elements start .. start+n-1 of the stream, in chunks."""
     done = 0
     while done < n:
         block, skip = divmod(start + done, 4)

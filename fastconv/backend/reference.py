@@ -1,14 +1,14 @@
 """The truth: every table function in plain NumPy or CuPy, as its formula reads.
 
-xp is numpy or cupy, taken from the arrays. Arrays are contiguous, activations NHWC, weights OHWI. Every
-function writes into the arrays it is given (`y`, `gx`, ...). float32 and float64 are computed in their own
-precision; float16 and bfloat16 are computed in float32 and rounded once at the end.
-This file is the kernel table: backend/cpu.py and backend/cuda.py have the same functions with the same
-signatures (a test compares them).
+xp is numpy or cupy, taken from the arrays. Arrays are contiguous, activations NHWC, weights OHWI.
+Every function writes into the arrays it is given (`y`, `gx`, ...). float32 and float64 are computed
+in their own precision; float16 and bfloat16 are computed in float32 and rounded once at the end.
+This file is the kernel table: backend/cpu.py and backend/cuda.py have the same functions with the
+same signatures (a test compares them).
 
-Convolution is explicit im2col and one matrix product per group, in blocks that stay in the cache; depthwise
-is one multiply-add per window tap. Gradients by the input walk the window taps and add strided slices, so that
-nothing is scattered and the order of every sum is fixed.
+Convolution is explicit im2col and one matrix product per group, in blocks that stay in the cache;
+depthwise is one multiply-add per window tap. Gradients by the input walk the window taps and add
+strided slices: nothing is scattered, and the order of every sum outside BLAS is fixed.
 """
 
 import functools
@@ -24,9 +24,9 @@ from fastconv.errors import ShapeError
 
 NAME = "reference"
 
-# Bytes handled at once, measured: NumPy wants its temporaries in the cache, a GPU few large launches.
+# Bytes handled at once: NumPy wants its temporaries in the cache (measured), a GPU few launches.
 COLUMN_BYTES = {"numpy": 8 << 20, "cupy": 256 << 20}  # im2col matrix
-BLOCK_BYTES = {"numpy": 512 << 10, "cupy": 256 << 20}  # operand of an element-wise chain
+BLOCK_BYTES = {"numpy": 1 << 20, "cupy": 256 << 20}  # operand of an element-wise chain
 
 # inf and NaN are values here, as in the kernels: computed with, not warned about
 _ieee = numpy.errstate(all="ignore")
@@ -41,7 +41,8 @@ def empty(shape, dtype, xp=numpy):
 
 
 class _Scratch:
-    """Arrays cut out of the workspace while it lasts, from the array library beyond (larger blocks on a GPU)."""
+    """Arrays cut out of the workspace. What that was not sized for (a prologue, the larger blocks
+    on a GPU) comes from the array library."""
 
     ALIGNMENT = 64
 
@@ -105,20 +106,15 @@ def _row_blocks(a):
     return _blocks(array_module(a), len(a), math.prod(a.shape[1:]) * itemsize)
 
 
-def _column_sum(a):
-    """(C,) float64: sum over the rows of a (rows, C)."""
-    xp = array_module(a)
-    return xp.sum(a, axis=0, dtype=xp.float64)
-
-
-# ---- activations: y = f(x) written to y, which may be x; and gx = g * f'(v) for v = y or x, as act.saves says
+# ---- activations: y = f(x), where y may be x; gx = g * f'(v) for v = y or x, as act.saves says
 
 
 def _erfc(xp, z):
-    """erfc(z) for z >= 0, relative error below 3e-16 beside the argument's rounding.
+    """erfc(z) for z >= 0, relative error below 1e-15 beside the argument's rounding.
 
-    W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637:
-    on [0, 0.46875] 1 - z A(z^2)/B(z^2); to 4 exp(-z^2) C(z)/D(z); beyond exp(-z^2)/z (1/sqrt(pi) - P(1/z^2)/(z^2 Q)).
+    Cody 1969, "Rational Chebyshev approximations for the error function", Math. Comp. 23, 631-637:
+    1 - z A(z^2)/B(z^2) on [0, 0.46875]; exp(-z^2) C(z)/D(z) to 4; beyond, with v = 1/z^2,
+    exp(-z^2)/z (1/sqrt(pi) - v P(v)/Q(v)).
     """
     small, middle, large = (
         xp.minimum(z, 0.5),
@@ -162,6 +158,12 @@ ERF_Q = (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1,
          6.05183413124413191e-2, 2.33520497626869185e-3)  # fmt: skip
 
 
+def _keep(xp, mask, g, out):
+    """out = g where mask, else 0, by the bits of g: numpy.where mispredicts its branch there."""
+    bits = xp.int32 if g.dtype.itemsize == 4 else xp.int64
+    xp.bitwise_and(g.view(bits), -mask.view(xp.int8), out=out.view(bits))
+
+
 def _normal_cdf(xp, x):
     half = 0.5 * _erfc(xp, xp.abs(x) * math.sqrt(0.5))
     return xp.where(x < 0, half, 1 - half)
@@ -181,8 +183,8 @@ FORWARD = {
     "identity": lambda xp, x, y, a, b: xp.copyto(y, x),
     "relu": lambda xp, x, y, a, b: xp.maximum(x, 0, out=y),
     "relu6": lambda xp, x, y, a, b: xp.minimum(xp.maximum(x, 0, out=y), 6, out=y),
-    "leaky_relu": lambda xp, x, y, a, b: xp.copyto(y, xp.where(x > 0, x, a * x)),
-    "elu": lambda xp, x, y, a, b: xp.copyto(y, xp.where(x > 0, x, a * xp.expm1(xp.minimum(x, 0)))),
+    "leaky_relu": lambda xp, x, y, a, b: xp.add(xp.maximum(x, 0), a * xp.minimum(x, 0), out=y),
+    "elu": lambda xp, x, y, a, b: xp.add(xp.maximum(x, 0), a * xp.expm1(xp.minimum(x, 0)), out=y),
     "silu": lambda xp, x, y, a, b: xp.divide(x, 1 + xp.exp(-x), out=y),
     "hardswish": lambda xp, x, y, a, b: xp.divide(
         x * xp.minimum(xp.maximum(x + 3, 0), 6), 6, out=y
@@ -196,17 +198,17 @@ FORWARD = {
 
 GRADIENT = {
     "identity": lambda xp, g, v, gx, a, b: xp.copyto(gx, g),
-    "relu": lambda xp, g, y, gx, a, b: xp.copyto(gx, xp.where(y <= 0, 0, g)),
-    "relu6": lambda xp, g, y, gx, a, b: xp.copyto(gx, xp.where((y <= 0) | (y >= 6), 0, g)),
+    "relu": lambda xp, g, y, gx, a, b: _keep(xp, ~(y <= 0), g, gx),
+    "relu6": lambda xp, g, y, gx, a, b: _keep(xp, ~((y <= 0) | (y >= 6)), g, gx),
     "leaky_relu": lambda xp, g, x, gx, a, b: xp.copyto(gx, xp.where(x > 0, g, a * g)),
     "elu": lambda xp, g, x, gx, a, b: xp.copyto(
         gx, xp.where(x > 0, g, g * (a * xp.exp(xp.minimum(x, 0))))
     ),
     "silu": lambda xp, g, x, gx, a, b: xp.multiply(g, _silu_slope(xp, x), out=gx),
     "hardswish": lambda xp, g, x, gx, a, b: xp.copyto(
-        gx, xp.where(x <= -3, 0, xp.where(x < 3, g * (x / 3 + 0.5), g))
+        gx, xp.where(x <= -3, 0, xp.where(x >= 3, g, g * (x / 3 + 0.5)))
     ),
-    "hardsigmoid": lambda xp, g, x, gx, a, b: xp.copyto(gx, xp.where((x > -3) & (x < 3), g / 6, 0)),
+    "hardsigmoid": lambda xp, g, x, gx, a, b: _keep(xp, (x > -3) & (x < 3), g / 6, gx),
     "gelu": lambda xp, g, x, gx, a, b: xp.multiply(g, _gelu_slope(xp, x), out=gx),
     "sigmoid": lambda xp, g, y, gx, a, b: xp.multiply(g, y * (1 - y), out=gx),
     "tanh": lambda xp, g, y, gx, a, b: xp.multiply(g, 1 - y * y, out=gx),
@@ -241,26 +243,29 @@ def _finish(acc, y, epilogue, rows):
 
 
 def _add_sums(t, sums):
+    """Adds the sum and the sum of squares over the rows of t (rows, C), in float64."""
     xp = array_module(t)
     t = t.astype(xp.float64)
-    sums[0] += _column_sum(t)
-    sums[1] += _column_sum(xp.multiply(t, t, out=t))
+    sums[0] += xp.sum(t, axis=0)
+    sums[1] += xp.sum(xp.multiply(t, t, out=t), axis=0)
 
 
 # ---- convolution; direction is "fwd", "dgrad" or "wgrad"
 
 
 class _Plan(NamedTuple):
-    """How a convolution is cut up: `images` at once, and of a single image `rows` output rows at once."""
+    """How a convolution is cut up: `images` at once, and of a single image `rows` output rows.
+
+    staged: (groups, images, H, W, C/groups), the padded x of a block, if x itself will not do.
+    columns: elements of the im2col matrix of a block.
+    """
 
     matrix: bool  # 1x1, stride 1, unpadded: x already is the im2col matrix
     depthwise: bool
     images: int
     rows: int
-    staged: (
-        tuple[int, ...] | None
-    )  # padded x of one block (groups, images, H, W, C/groups), if x itself will not do
-    columns: int  # elements of the im2col matrix of one block
+    staged: tuple[int, ...] | None
+    columns: int
 
 
 @functools.lru_cache(4096)
@@ -274,8 +279,8 @@ def _plan(problem, direction, itemsize, convert, column_bytes, block_bytes):
     )
     if p and q and (reach[0] >= height or reach[1] >= width):
         raise ShapeError(
-            f"conv2d: an output of {p}x{q} reads the padded input up to row {reach[0]}, column {reach[1]},"
-            f" it has {height}x{width}"
+            f"conv2d: an output of {p}x{q} reads the padded input up to row {reach[0]}, column"
+            f" {reach[1]}, it has {height}x{width}"
         )
     depthwise = 1 < groups == c
     matrix = (r, s) == (1, 1) and stride == (1, 1) and not any(pad) and not depthwise
@@ -332,7 +337,7 @@ class _Block(NamedTuple):
 
 
 def _cut(problem, plan):
-    """The blocks of a convolution. y[block.images, first:last] is contiguous: whole images, or rows of one."""
+    """The blocks of a convolution: images or rows of one, so that a block of y is contiguous."""
     for i in range(0, problem.n, plan.images):
         for first in range(0, problem.p, plan.rows):
             yield _Block(
@@ -354,6 +359,11 @@ def _block_rows(a, block, groups):
     return _grouped(_rows(part), groups)
 
 
+def _matrix(w, groups):
+    """w (K, R, S, C/groups) as (groups, K/groups, R*S*C/groups), a view."""
+    return w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
+
+
 def _matmul(a, b, out):
     """out[g] = a[g] @ b[g]: one BLAS call per group."""
     xp = array_module(out)
@@ -364,7 +374,7 @@ def _matmul(a, b, out):
 
 
 class _Input:
-    """x as the convolution reads it, block by block: prologue applied, padded, groups apart, half types widened."""
+    """x as the convolution reads it: prologue applied, padded, groups apart, widened."""
 
     def __init__(self, x, problem, plan, scratch, dtype, prologue):
         self.x, self.problem, self.plan, self.prologue = x, problem, plan, prologue
@@ -418,7 +428,7 @@ class _Input:
 
 
 def _tap(i, size, first, last, stride, pad, dilation):
-    """Outputs first..last-1 whose tap i falls inside the input: (slice of them, slice of the input it reads)."""
+    """Outputs of first..last-1 whose tap i is inside the input: (slice of them, input slice)."""
     start = i * dilation - pad
     low = max(first, -(start // stride))
     high = min(last, (size - 1 - start) // stride + 1)
@@ -431,7 +441,7 @@ def _tap(i, size, first, last, stride, pad, dilation):
 
 
 def _taps(pr, first=0, last=None):
-    """(r, s, output rows, output columns, input rows, input columns) for every tap of the window."""
+    """(r, s, output rows, output columns, input rows, input columns) for every window tap."""
     last = pr.p if last is None else last
     for r in range(pr.r):
         out_h, in_h = _tap(r, pr.h, first, last, pr.stride[0], pr.pad[0], pr.dilation[0])
@@ -470,7 +480,7 @@ def conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, pro
         depthwise = _Depthwise(xp, problem, plan, dtype)
         wide = depthwise.weights(_load(w, dtype))
     else:
-        matrix = _load(w, dtype).reshape(groups, problem.k // groups, -1).transpose(0, 2, 1)
+        matrix = _matrix(_load(w, dtype), groups).transpose(0, 2, 1)
     if epilogue.sums is not None:
         epilogue.sums[...] = 0
     out = _rows(y)
@@ -498,7 +508,7 @@ def conv2d_dgrad(gy, w, gx, problem, algorithm, workspace):
         depthwise = _Depthwise(xp, pr, plan, dtype)
         wide = depthwise.weights(_load(w, dtype))
     else:
-        matrix = _load(w, dtype).reshape(pr.groups, pr.k // pr.groups, -1)
+        matrix = _matrix(_load(w, dtype), pr.groups)
         columns = _Scratch(xp, workspace).take((plan.columns,), dtype) if plan.columns else None
     if not pr.p * pr.q:
         gx[...] = 0
@@ -547,15 +557,18 @@ def conv2d_wgrad(x, gy, gw, problem, algorithm, workspace, prologue=None):
     if plan.depthwise:
         depthwise = _Depthwise(xp, pr, plan, dtype)
     else:
-        total = acc.reshape(pr.groups, pr.k // pr.groups, -1)
+        total = _matrix(acc, pr.groups)
         partial = scratch.take(total.shape, dtype)
     for block in _cut(pr, plan):
         if plan.depthwise:
             xb = source.read(block)[0]
             g = _load(gy[block.images, block.first : block.last], dtype)
             for r, s, ph, pw, ih, iw in _taps(pr, block.first, block.last):
-                product = _rows(depthwise.multiply(g[:, ph, pw], xb[:, ih, iw]))
-                acc[:, r, s, 0] += xp.sum(product, axis=0)
+                product = depthwise.multiply(g[:, ph, pw], xb[:, ih, iw])
+                n, rows, columns, k = product.shape
+                # whole image rows first: long sums instead of many of K elements
+                line = xp.sum(product.reshape(n * rows, columns * k), axis=0)
+                acc[:, r, s, 0] += xp.sum(line.reshape(columns, k), axis=0)
         else:
             g = _load(_block_rows(gy, block, pr.groups), dtype).transpose(0, 2, 1)
             _matmul(g, source.matrix(block), partial)
@@ -573,8 +586,8 @@ def gemm_workspace(m, n, k, dtype):
 
 @_ieee
 def gemm(a, b, c, trans_a, trans_b, workspace, epilogue=NO_EPILOGUE):
-    """c (m,n) = epilogue(op(a) (m,k) @ op(b) (k,n)); 2-D; a is (k,m) if trans_a, b is (n,k) if trans_b.
-    epilogue scale and shift run along n."""
+    """c (m,n) = epilogue(op(a) (m,k) @ op(b) (k,n)); 2-D.
+    a is (k,m) if trans_a, b is (n,k) if trans_b. epilogue scale and shift run along n."""
     acc = _open(c)
     a, b = _load(a, acc.dtype), _load(b, acc.dtype)
     array_module(c).matmul(a.T if trans_a else a, b.T if trans_b else b, out=acc)
@@ -589,10 +602,10 @@ def gemm(a, b, c, trans_a, trans_b, workspace, epilogue=NO_EPILOGUE):
 @_ieee
 def channel_sum(x, y):
     """y[c] = sum x[..., c]   (bias gradients)"""
-    total = array_module(x).zeros(y.shape, numpy.float64)
-    rows = _rows(x)
+    xp, rows = array_module(x), _rows(x)
+    total = xp.zeros(y.shape, xp.float64)
     for b in _row_blocks(rows):
-        total += _column_sum(rows[b])
+        total += xp.sum(rows[b], axis=0, dtype=xp.float64)
     y[...] = total
 
 
@@ -618,30 +631,22 @@ def max_pool2d_fwd(x, y, argmax, problem):
     """argmax: None, or array of y's shape that receives r*S+s of the first maximum in row order
     (uint8 if r*s <= 256, else int32). NaN wins, as in NumPy. Padding never wins."""
     xp, pr, dtype = array_module(x), problem, _precision(x.dtype)
-    if argmax is not None:
-        # where no value is above -inf, the first tap inside the input is the maximum
-        rows = _first_taps(pr.p, pr.r, pr.stride[0], pr.pad[0], pr.dilation[0])
-        columns = _first_taps(pr.q, pr.s, pr.stride[1], pr.pad[2], pr.dilation[1])
-        first = xp.asarray(rows[:, None] * pr.s + columns, dtype=argmax.dtype)
-        argmax[...] = first[:, :, None]
     for b in _image_blocks(x, y):
         xb, best = _load(x[b], dtype), _open(y[b])
         best[...] = -math.inf
-        for r, s, ph, pw, ih, iw in _taps(pr):
-            value, sub = xb[:, ih, iw], best[:, ph, pw]
-            if argmax is None:
-                xp.maximum(sub, value, out=sub)
-            else:
-                better = ~(value <= sub) & (sub == sub)
-                xp.copyto(sub, value, where=better)
-                xp.copyto(argmax[b][:, ph, pw], argmax.dtype.type(r * pr.s + s), where=better)
+        for _, _, ph, pw, ih, iw in _taps(pr):
+            sub = best[:, ph, pw]
+            xp.maximum(sub, xb[:, ih, iw], out=sub)
+        if argmax is not None:
+            winner, last = argmax[b], pr.r * pr.s - 1
+            winner[...] = last
+            for r, s, ph, pw, ih, iw in _taps(pr):
+                value, sub = xb[:, ih, iw], winner[:, ph, pw]
+                won = (value == best[:, ph, pw]) | (value != value)
+                tap = won.astype(sub.dtype)
+                tap *= sub.dtype.type(last - r * pr.s - s)
+                xp.minimum(sub, last - tap, out=sub)  # the tap where it won, else the last
         _close(y[b], best)
-
-
-def _first_taps(outputs, window, stride, pad, dilation):
-    """Per output the first tap that is not in the padding before the input (window - 1 if all are)."""
-    before = numpy.maximum(0, pad - numpy.arange(outputs) * stride)
-    return numpy.minimum(-(-before // dilation), window - 1)
 
 
 @_ieee
@@ -652,8 +657,10 @@ def max_pool2d_bwd(gy, argmax, gx, problem):
         g, winner, acc = _load(gy[b], dtype), argmax[b], _open(gx[b])
         acc[...] = 0
         for r, s, ph, pw, ih, iw in _taps(pr):
-            sub = acc[:, ih, iw]
-            sub += xp.where(winner[:, ph, pw] == r * pr.s + s, g[:, ph, pw], 0)
+            part, sub = g[:, ph, pw], acc[:, ih, iw]
+            won = xp.empty(part.shape, dtype)
+            _keep(xp, winner[:, ph, pw] == r * pr.s + s, part, won)
+            sub += won
         _close(gx[b], acc)
 
 
@@ -673,8 +680,8 @@ def _window_sizes(pr, count_include_pad, dtype, xp):
 
 @_ieee
 def avg_pool2d_fwd(x, y, problem, count_include_pad):
-    """Divisor: the window clipped to the padded input (count_include_pad) or to the input, as torch does
-    with ceil_mode."""
+    """Divisor: the window clipped to the padded input (count_include_pad) or to the input, as torch
+    does with ceil_mode."""
     dtype = _precision(x.dtype)
     sizes = _window_sizes(problem, count_include_pad, dtype, array_module(x))
     for b in _image_blocks(x, y):
@@ -712,7 +719,7 @@ def _adaptive_windows(shape, out_shape):
 
 @_ieee
 def adaptive_avg_pool2d_fwd(x, y):
-    """Window of output p: rows floor(p*H/P) .. ceil((p+1)*H/P). P = Q = 1 is global average pooling."""
+    """Window of output p: rows floor(p*H/P) .. ceil((p+1)*H/P). P = Q = 1: global average."""
     xp, dtype = array_module(x), _precision(x.dtype)
     t = _open(y)
     for p, q, rows, columns in _adaptive_windows(x.shape, y.shape):
@@ -770,9 +777,10 @@ def adaptive_max_pool2d_bwd(gy, argmax, gx):
 
 @_ieee
 def batch_norm_prepare(sums, count, mean, rstd, running_mean, running_var, momentum, eps):
-    """mean = sums[0]/count; biased var = sums[1]/count - mean^2 (float64, not below 0); rstd = 1/sqrt(var+eps).
-    Where running_mean/var are not None they are updated in place: (1-momentum)*old + momentum*new, with the
-    unbiased variance var*count/(count-1) (count 1: the biased one).
+    """mean = sums[0]/count; biased var = sums[1]/count - mean^2 (float64, not below 0);
+    rstd = 1/sqrt(var+eps). Where running_mean/var are not None they are updated in place:
+    (1-momentum)*old + momentum*new, with the unbiased variance var*count/(count-1) (count 1: the
+    biased one).
     count 0: mean 0, variance 0, and the running statistics stay."""
     xp = array_module(sums)
     center = sums[0] / max(1, count)
@@ -813,9 +821,9 @@ def batch_norm_apply(x, mean, rstd, gamma, beta, residual, y, act):
 def batch_norm_bwd(
     gy, x, y, residual, gamma, beta, mean, rstd, act, training, gx, ggamma, gbeta, gresidual
 ):
-    """gz = gy * act'(.) from y where act.saves == "y" (x then None only if not needed), else from the
-    recomputed pre-activation. gbeta = sum gz; ggamma = sum gz*xhat;
-    training: gx = gamma*rstd*(gz - gbeta/m - xhat*ggamma/m); else gx = gamma*rstd*gz; gresidual = gz.
+    """gz = gy * act'(.) from y where act.saves == "y" (x then None only if not needed), else from
+    the recomputed pre-activation. gbeta = sum gz; ggamma = sum gz*xhat; gresidual = gz;
+    training: gx = gamma*rstd*(gz - gbeta/m - xhat*ggamma/m); else gx = gamma*rstd*gz.
     Outputs that are None are not wanted; gx may not be gy."""
     xp, dtype = array_module(gy), _precision(gy.dtype)
     mean, rstd, gamma, beta = (_load(a, dtype) for a in (mean, rstd, gamma, beta))
@@ -823,33 +831,38 @@ def batch_norm_bwd(
     blocks = _row_blocks(gy)
     through = gx is not None and training  # the gradient through mean and variance
 
-    def gz_of(b):
-        g, gz = _load(gy[b], dtype), xp.empty(gy[b].shape, dtype)
+    # one block each, used again and again: fresh memory would cost more than the arithmetic
+    height = blocks[0].stop if blocks else 0
+    gz_block, work_block = xp.empty((2, height, gy.shape[1]), dtype)
+
+    def gz_of(b, work):
+        g, gz = _load(gy[b], dtype), gz_block[: b.stop - b.start]
         if act.name == "identity":
             return g
-        if act.saves == "y":
-            saved = _load(y[b], dtype)
-        else:
-            saved = xp.empty_like(gz)
+        saved = _load(y[b], dtype) if act.saves == "y" else work
+        if act.saves == "x":
             xb, rb = _load(x[b], dtype), _part(residual, b)
             _batch_norm(xb, mean, rstd, gamma, beta, rb, saved)
         GRADIENT[act.name](xp, g, saved, gz, act.alpha, act.beta)
         return gz
 
+    slope = rstd if gamma is None else gamma * rstd
     sum_gz = xp.zeros(gy.shape[1], xp.float64)
     sum_gz_xhat = xp.zeros(gy.shape[1], xp.float64)
     for b in blocks:
-        gz = gz_of(b)
+        work = work_block[: b.stop - b.start]
+        gz = gz_of(b, work)
         if through or gbeta is not None:
-            sum_gz += _column_sum(gz)
+            sum_gz += xp.sum(gz, axis=0)
         if through or ggamma is not None:
-            xhat = _load(x[b], dtype) - mean
-            xhat *= rstd
-            sum_gz_xhat += _column_sum(xp.multiply(gz, xhat, out=xhat))
+            xp.subtract(_load(x[b], dtype), mean, out=work)
+            work *= rstd
+            work *= gz
+            sum_gz_xhat += xp.sum(work, axis=0)
         if gresidual is not None:
             gresidual[b] = gz
         if gx is not None and not training:
-            gx[b] = gz * (rstd if gamma is None else gamma * rstd)
+            gx[b] = xp.multiply(gz, slope, out=work)
     if gbeta is not None:
         gbeta[...] = sum_gz
     if ggamma is not None:
@@ -859,15 +872,15 @@ def batch_norm_bwd(
 
     # gx = slope*gz - offset - (x - mean)*tilt, with everything per channel worked out beforehand
     m = max(1, len(gy))
-    slope = rstd if gamma is None else gamma * rstd
     offset = slope * (sum_gz / m).astype(dtype)
     tilt = slope * rstd * (sum_gz_xhat / m).astype(dtype)
     for b in blocks:
-        out = _load(x[b], dtype) - mean
-        out *= -tilt
-        out -= offset
-        out += gz_of(b) * slope
-        gx[b] = out
+        work = work_block[: b.stop - b.start]
+        gz = xp.multiply(gz_of(b, work), slope, out=gz_block[: b.stop - b.start])
+        xp.subtract(_load(x[b], dtype), mean, out=work)
+        work *= tilt
+        gz -= work
+        gx[b] = xp.subtract(gz, offset, out=gz)
 
 
 @_ieee
@@ -891,8 +904,8 @@ def layer_norm_fwd(x, gamma, beta, y, mean, rstd, eps):
 
 @_ieee
 def layer_norm_bwd(gy, x, gamma, mean, rstd, gx, ggamma, gbeta):
-    """With g = gy*gamma: gx = rstd * (g - mean_c(g) - xhat*mean_c(g*xhat)); ggamma = sum_rows gy*xhat;
-    gbeta = sum_rows gy. Outputs that are None are not wanted."""
+    """With g = gy*gamma: gx = rstd * (g - mean_c(g) - xhat*mean_c(g*xhat));
+    ggamma = sum_rows gy*xhat; gbeta = sum_rows gy. Outputs that are None are not wanted."""
     xp, dtype, channels = array_module(gy), _precision(gy.dtype), max(1, gy.shape[1])
     gamma, mean, rstd = (_load(a, dtype) for a in (gamma, mean, rstd))
     sum_g = xp.zeros(gy.shape[1], xp.float64)
@@ -900,8 +913,8 @@ def layer_norm_bwd(gy, x, gamma, mean, rstd, gx, ggamma, gbeta):
     for b in _row_blocks(gy):
         g, scale = _load(gy[b], dtype), rstd[b][:, None]
         xhat = (_load(x[b], dtype) - mean[b][:, None]) * scale
-        sum_g += _column_sum(g)
-        sum_g_xhat += _column_sum(g * xhat)
+        sum_g += xp.sum(g, axis=0)
+        sum_g_xhat += xp.sum(g * xhat, axis=0)
         if gx is not None:
             g = g if gamma is None else g * gamma
             tilt = xp.sum(g * xhat, axis=1)[:, None] / channels
@@ -941,7 +954,8 @@ def lrn_fwd(x, y, scale, size, alpha, beta, k):
 
 @_ieee
 def lrn_bwd(gy, x, scale, gx, size, alpha, beta):
-    """gx[j] = gy[j]*scale[j]^-beta - 2*alpha*beta*x[j] * sum_{c whose window holds j} gy[c]*x[c]*scale[c]^(-beta-1)."""
+    """gx[j] = gy[j]*scale[j]^-beta
+    - 2*alpha*beta*x[j] * sum_{c whose window holds j} gy[c]*x[c]*scale[c]^(-beta-1)."""
     gy, x, scale, gx = (_rows(a) for a in (gy, x, scale, gx))
     dtype = _precision(gx.dtype)
     for b in _row_blocks(x):
@@ -989,7 +1003,8 @@ def add(a, b, y, act):
 
 @_ieee
 def dropout(x, y, p, seed, offset, group):
-    """y[i] = x[i] / (1-p) if uniform(seed, offset, i // group) >= p else 0 (philox.py). Its own gradient."""
+    """y[i] = x[i] / (1-p) if uniform(seed, offset, i // group) >= p else 0 (philox.py).
+    Its own gradient."""
     xp, dtype, x, y = array_module(x), _precision(y.dtype), _flat(x), _flat(y)
     # the least multiple of 2^-24 that is >= p: exact in float32, which p itself need not be
     threshold = xp.float32(math.ceil(p * 2**24) * 2.0**-24)
@@ -998,7 +1013,9 @@ def dropout(x, y, p, seed, offset, group):
         keep = uniform(seed, offset, last - first, xp, start=first) >= threshold
         if group > 1:
             keep = keep[xp.arange(b.start, b.stop) // group - first]
-        y[b] = xp.where(keep, _load(x[b], dtype) / (1 - p) if p < 1 else 0, 0)
+        scaled = _load(x[b], dtype) / xp.asarray(1 - p, dtype)
+        _keep(xp, keep, scaled, scaled)
+        y[b] = scaled
 
 
 def channel_shuffle(x, y, groups):
@@ -1064,7 +1081,8 @@ def _resample(xp, a, axis, sources):
 
 @_ieee
 def resize_fwd(x, y, mode, align_corners):
-    """mode "nearest" (src = floor(dst * H/P)) or "bilinear" (half-pixel centres, or align_corners), as torch."""
+    """mode "nearest" (src = floor(dst * H/P)) or "bilinear" (half-pixel centres, or align_corners),
+    as torch."""
     (_, h, w, _), (_, p, q, _) = x.shape, y.shape
     if not y.size:
         return
@@ -1142,7 +1160,8 @@ def _upstream(gloss, dtype, count, reduction):
 
 @_ieee
 def cross_entropy_fwd(logits, labels, loss, lse, smoothing, reduction):
-    """lse (rows,) log-sum-exp, saved; row loss = lse - (1-smoothing)*logit[label] - smoothing*mean(logits).
+    """lse (rows,) log-sum-exp, saved;
+    row loss = lse - (1-smoothing)*logit[label] - smoothing*mean(logits).
     loss is () or, for "none", (rows,). The mean of no rows is NaN."""
     xp, dtype = array_module(logits), _precision(logits.dtype)
     rows, classes = logits.shape
@@ -1161,7 +1180,8 @@ def cross_entropy_fwd(logits, labels, loss, lse, smoothing, reduction):
 
 @_ieee
 def cross_entropy_bwd(gloss, logits, labels, lse, glogits, smoothing, reduction):
-    """glogits = gloss * (softmax(logits) - (1-smoothing)*onehot(label) - smoothing/classes)  [/ rows for "mean"]."""
+    """glogits = gloss * (softmax(logits) - (1-smoothing)*onehot(label) - smoothing/classes)
+    [/ rows for "mean"]."""
     xp, dtype = array_module(logits), _precision(logits.dtype)
     rows, classes = logits.shape
     t = xp.exp(_load(logits, dtype) - _load(lse, dtype)[:, None])
@@ -1227,7 +1247,7 @@ def sgd_step(params, grads, momenta, lr, momentum, dampening, weight_decay, nest
 def adam_step(
     params, grads, exp_avgs, exp_avg_sqs, lr, beta1, beta2, eps, weight_decay, decoupled, step
 ):
-    """As torch's Adam (decoupled False: g += weight_decay*p) and AdamW (True: p *= 1 - lr*weight_decay);
+    """As torch's Adam (decoupled False: g += weight_decay*p) and AdamW (p *= 1 - lr*weight_decay);
     step counts from 1; denominator sqrt(v)/sqrt(1-beta2^step) + eps."""
     rate = lr / (1 - beta1**step)
     root = math.sqrt(1 - beta2**step)
