@@ -1,13 +1,13 @@
 """fastconv: hand-written kernels, autograd, networks and their cost for convolutional networks.
 
-Activations are NHWC and weights OHWI everywhere; fc.from_nchw, fc.from_oihw and load_torch_state_dict convert.
+Activations are NHWC and weights OHWI everywhere; fc.from_nchw, fc.from_oihw and
+load_torch_state_dict convert.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 
 from fastconv import errors, functional, nn, optim
-from fastconv.backend import devices, use_backend
+from fastconv.backend import devices, empty_cache, memory_stats, set_num_threads, use_backend
 from fastconv.core import (
     Tensor,
     Trace,
@@ -23,10 +23,11 @@ from fastconv.core import (
     use_algorithm,
 )
 from fastconv.functional import concat, stack, where
+from fastconv.nn.files import load, save
+from fastconv.nn.torch_weights import load_torch_state_dict, to_torch_state_dict
+from fastconv.version import __version__
 
-__version__ = _version("fastconv")
-
-_LAZY = ("analysis", "bench", "models")
+_LAZY = ("analysis", "bench", "data", "models")
 
 
 def __getattr__(name):
@@ -39,25 +40,34 @@ def __getattr__(name):
 __all__ = [
     "Tensor",
     "Trace",
+    "__version__",
     "analysis",
     "autocast",
     "bench",
     "concat",
+    "data",
     "devices",
+    "empty_cache",
     "enable_grad",
     "errors",
     "from_dlpack",
     "from_nchw",
     "from_oihw",
     "functional",
+    "load",
+    "load_torch_state_dict",
     "manual_seed",
+    "memory_stats",
     "models",
     "nn",
     "no_grad",
     "optim",
+    "save",
     "set_float32_precision",
+    "set_num_threads",
     "stack",
     "tensor",
+    "to_torch_state_dict",
     "use_algorithm",
     "use_backend",
     "where",

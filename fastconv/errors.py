@@ -11,6 +11,7 @@ __all__ = [
     "GradientError",
     "LayoutError",
     "MetaError",
+    "MissingFileError",
     "RegistryError",
     "ShapeError",
     "StateDictError",
@@ -60,6 +61,10 @@ class StateDictError(FastconvError, ValueError):
 
 class FileFormatError(FastconvError, ValueError):
     """A file that is truncated, malformed, or not of the format that its name says."""
+
+
+class MissingFileError(FastconvError, FileNotFoundError):
+    """A file, or the folder to write one in, that is not there."""
 
 
 class RegistryError(FastconvError, ValueError):

@@ -2,6 +2,13 @@
 
 from fastconv.backend.activation import ACTIVATIONS, IDENTITY, Activation
 from fastconv.backend.arrays import array_module
+from fastconv.backend.memory import (
+    empty_cache,
+    memory_stats,
+    num_threads,
+    reset_peak_memory,
+    set_num_threads,
+)
 from fastconv.backend.problem import (
     NO_EPILOGUE,
     Conv2dProblem,
@@ -34,7 +41,12 @@ __all__ = [
     "default_device",
     "device_of",
     "devices",
+    "empty_cache",
+    "memory_stats",
+    "num_threads",
     "parse_device",
+    "reset_peak_memory",
+    "set_num_threads",
     "table_for",
     "to_device",
     "use_backend",

@@ -1,7 +1,7 @@
-"""Module: a part of a network that owns parameters, buffers and further modules, all plain attributes.
+"""Module: a part of a network that owns parameters, buffers and modules, all plain attributes.
 
-What is an instance of Parameter, Buffer or Module among a module's attributes is found by its type, in the
-order of assignment; the dotted path of attribute names is its name, as in torchvision's checkpoints.
+Parameters, Buffers and Modules are found among the attributes by their type, in the order of
+assignment; the dotted path of attribute names is the name, as in torchvision's checkpoints.
 """
 
 from fastconv.backend import device_of, parse_device
@@ -14,7 +14,7 @@ __all__ = ["Module"]
 
 
 class Module:
-    """Base of all layers and networks: assign parameters and modules as attributes, write forward."""
+    """Base of layers and networks: assign parameters and modules as attributes, write forward."""
 
     training = True
 
@@ -48,13 +48,13 @@ class Module:
             value, Parameter | Buffer | None
         ):
             raise ArgumentError(
-                f"{type(self).__name__}.{name} is a {type(owned).__name__} and cannot become a {kind}:"
-                f" write its values with {name}.copy_(...), or assign an nn.Parameter"
+                f"{type(self).__name__}.{name} is a {type(owned).__name__} and cannot become a"
+                f" {kind}: write its values with {name}.copy_(...), or assign an nn.Parameter"
             )
         super().__setattr__(name, value)
 
     def register_buffer(self, name, values, persistent=True):
-        """Own a tensor that is not trained: a copy of values, saved in state_dict() if persistent."""
+        """Own a tensor that is not trained: a copy of values; in state_dict() if persistent."""
         setattr(self, name, None if values is None else Buffer(values, persistent))
 
     def _own(self, kind):
@@ -65,7 +65,7 @@ class Module:
         return self._own(Parameter) + buffers
 
     def _walk(self, prefix=""):
-        """(prefix, module) of this module and all below; a module that is used twice comes twice."""
+        """(prefix, module) of this module and all below; one that is used twice comes twice."""
         yield prefix, self
         for name, child in self._own(Module):
             yield from child._walk(f"{prefix}{name}.")
@@ -120,7 +120,7 @@ class Module:
         return self.train(False)
 
     def freeze(self):
-        """No parameter of this module gets gradients. Running statistics still follow train() and eval()."""
+        """No parameter gets gradients. Running statistics still follow train() and eval()."""
         return self._require_grad(False)
 
     def unfreeze(self):
@@ -148,7 +148,7 @@ class Module:
         return self
 
     def to(self, device):
-        """Move parameters and buffers to "cpu", "cuda", "cuda:1", in place; gradients are forgotten."""
+        """Move parameters and buffers to "cpu", "cuda:1", ... in place; gradients are forgotten."""
         device = parse_device(device)
         for x in self._tensors():
             if not x.is_meta and device_of(x._data) != device:
@@ -156,7 +156,7 @@ class Module:
         return self
 
     def astype(self, dtype):
-        """Cast floating parameters and buffers ("float64", "bfloat16"), in place; gradients are forgotten."""
+        """Cast floating parameters and buffers to dtype, in place; gradients are forgotten."""
         dtype = as_dtype(dtype)
         if not is_float(dtype):
             raise ArgumentError(f"astype: parameters must stay floating-point, got dtype {dtype}")
@@ -175,16 +175,16 @@ class Module:
         return state_dict.take(self)
 
     def load_state_dict(self, arrays, strict=True):
-        """Copy arrays by name into parameters and buffers (cast among floating dtypes): all or nothing.
+        """Copy arrays by name into parameters and buffers (floats are cast): all or nothing.
 
-        strict: every key must fit; otherwise missing and unexpected ones are returned as a LoadReport.
-        Raises StateDictError with all missing, unexpected and misshapen keys; LayoutError for arrays that
-        do not say layout=OHWI (PyTorch's: fc.load_torch_state_dict).
+        strict=False: missing and unexpected keys pass and are returned in a LoadReport.
+        Raises StateDictError with all missing, unexpected and misshapen keys; LayoutError for
+        arrays that do not say layout=OHWI (PyTorch's: fc.load_torch_state_dict).
         """
         return state_dict.load_ours(self, arrays, strict)
 
     def torch_view(self, name):
-        """A ForeignView of parameter `name` as PyTorch lays it out, or None where that is the same."""
+        """A ForeignView of parameter `name` as PyTorch lays it out; None where that is the same."""
         return None
 
     # ---- how it prints

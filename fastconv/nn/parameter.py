@@ -21,7 +21,8 @@ def _fresh(shape, dtype):
 class Parameter(Tensor):
     """A trained tensor: a module finds those among its attributes, an optimizer steps them.
 
-    values (array or Tensor of a floating dtype) are copied; inside a meta Trace shape and dtype are kept only.
+    values (array or Tensor of a floating dtype) are copied; inside a meta Trace only their shape
+    and dtype are kept.
     """
 
     __slots__ = ()
@@ -47,7 +48,7 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state but is not trained: running statistics, fixed tables.
+    """A tensor of a module's state that is not trained: running statistics, fixed tables.
 
     persistent: whether state_dict() contains it. values are copied.
     """

@@ -1,4 +1,4 @@
-"""State dicts: arrays by dotted name with the layout they are in, and loading that is all or nothing."""
+"""State dicts: arrays by dotted name with their layout, and loading that is all or nothing."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ LAYOUT = "OHWI"
 class StateDict(dict):
     """A dict of arrays that knows its weights' layout: "OHWI" for fastconv's own, None for unknown.
 
-    Many weights have the same shape in OIHW and OHWI, so only a state dict that says OHWI is loaded.
+    Many weights have the same shape in OIHW and OHWI, so only one that says OHWI is loaded.
     """
 
     def __init__(self, arrays=(), layout=LAYOUT):
@@ -49,8 +49,17 @@ class LoadReport(NamedTuple):
     unexpected: tuple[str, ...]  # in the state dict, not in the model
 
 
+def host_array(value) -> np.ndarray:
+    """A Tensor, a NumPy or CuPy array, or anything with __array__ as a NumPy array."""
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if hasattr(value, "__cuda_array_interface__") and not hasattr(value, "__array__"):
+        return to_device(value, "cpu")
+    return np.asarray(value)
+
+
 def named_state(model):
-    """(key, module, attribute name, tensor) of every parameter and persistent buffer, in order of definition."""
+    """(key, module, attribute, tensor) of each parameter and persistent buffer, as defined."""
     for path, module in model._walk():
         for name, tensor in module._own_state():
             yield f"{path}{name}", module, name, tensor
@@ -74,10 +83,11 @@ def load_ours(model, arrays, strict) -> LoadReport:
     return load(model, arrays, strict, "load_state_dict", lambda module, name: None)
 
 
-def load(model, arrays, strict, caller, foreign) -> LoadReport:
+def load(model, arrays, strict, caller, foreign, optional=lambda key: False) -> LoadReport:
     """Check everything, then write everything. StateDictError lists every key that is wrong.
 
-    foreign(module, name) is None or a ForeignView of that tensor in the layout of `arrays`.
+    foreign(module, name) is None or a ForeignView of that tensor in the layout of `arrays`;
+    optional(key) says which keys may be missing (they keep their values).
     """
     state = {
         key: (tensor, foreign(module, name)) for key, module, name, tensor in named_state(model)
@@ -87,14 +97,13 @@ def load(model, arrays, strict, caller, foreign) -> LoadReport:
             raise MetaError(
                 f"{caller}: {key} is a meta tensor: build the model outside the meta Trace"
             )
-    missing = tuple(key for key in state if key not in arrays)
+    missing = tuple(key for key in state if key not in arrays and not optional(key))
     unexpected = tuple(key for key in arrays if key not in state)
     misshapen, loaded = [], []
     for key, (tensor, view) in state.items():
         if key not in arrays:
             continue
-        value = arrays[key]
-        array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+        array = host_array(arrays[key])
         expected = tensor.shape if view is None else view.shape
         if array.shape != expected:
             misshapen.append(f"{key}: expected {expected}, got {array.shape}")
@@ -121,7 +130,7 @@ def load(model, arrays, strict, caller, foreign) -> LoadReport:
 
 
 class ForeignView(NamedTuple):
-    """How another library lays out a tensor: ours.reshape(ours_as).transpose(axes).reshape(shape)."""
+    """Another library's layout: ours.reshape(ours_as).transpose(axes).reshape(shape)."""
 
     ours_as: tuple[int, ...]
     axes: tuple[int, ...]
