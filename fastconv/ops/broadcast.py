@@ -14,22 +14,22 @@ from fastconv.errors import ArgumentError, DTypeError, ShapeError
 
 
 def is_operand(value) -> bool:
-    """True for what operators take beside tensors: arrays and Python or NumPy numbers."""
-    return isinstance(value, Number | np.generic) or is_array(value)
+    """True for what operators take: tensors (parameters too), arrays, Python or NumPy numbers."""
+    return isinstance(value, Tensor | Number | np.generic) or is_array(value)
 
 
 def operands(name: str, *values) -> tuple[Tensor, ...]:
     """All values as Tensors; a number takes dtype and device of the first tensor."""
     like = None
     for v in values:
-        if type(v) is Tensor or is_array(v):
+        if isinstance(v, Tensor) or is_array(v):
             like = as_tensor(v)
             break
     if like is None:
         raise ArgumentError(
             f"{name}: at least one operand must be a tensor or an array, got {values!r}"
         )
-    return tuple([v if type(v) is Tensor else _operand(name, v, like) for v in values])
+    return tuple([v if isinstance(v, Tensor) else _operand(name, v, like) for v in values])
 
 
 def _operand(name, value, like):
