@@ -1,0 +1,17 @@
+"""Floor 5: the networks, one file per family.
+
+Every module here is imported, so that its @register entries are known and a new network is one
+file; each entry is also a function of this package: fc.models.resnet50(num_classes=10).
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from fastconv.models.registry import REGISTRY, ModelEntry, create_model, list_models, model_info
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+globals().update({_name: _entry.build for _name, _entry in REGISTRY.items()})
+
+__all__ = ["ModelEntry", "create_model", "list_models", "model_info", *REGISTRY]

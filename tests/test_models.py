@@ -1,0 +1,311 @@
+"""Every registered network against the published facts in tests/data, without computing anything.
+
+Equal parameter counts do not prove equal networks, so multiply-accumulates, stage shapes, details
+of the layers and checkpoint keys are compared too. Facts are [C, H, W], ours (N, H, W, C).
+"""
+
+import json
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv import nn
+from fastconv.backend import table_for
+from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
+from fastconv.models import create_model, list_models, model_info
+from fastconv.models.registry import register
+from fastconv.models.resnet import BasicBlock, Bottleneck, ResNet
+from fastconv.models.vgg import BLOCKS, VGG
+from fastconv.nn.state_dict import named_state
+from tests.model_facts import (
+    CHECKPOINTS,
+    KERAS_ALEXNET_BN,
+    facts,
+    layers,
+    meta_input,
+    stages,
+    traced,
+)
+
+MODELS = list_models()
+
+
+# ---- parameters, multiply-accumulates, shapes, details
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_the_published_ones(name):
+    counted = sum(p.size for p in traced(name)[0].parameters())
+    published = KERAS_ALEXNET_BN if name == "alexnet_bn" else facts(name)
+    assert counted == model_info(name).params == published["params_trainable"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_macs_are_the_published_ones(name):
+    counted = sum(r.macs for r in traced(name)[1].records)
+    assert counted == model_info(name).macs == facts(name)["macs"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_stage_has_the_published_shape(name):
+    model, trace, y = traced(name)
+    ours = {path: trace.shapes.get(m) for path, m in model.named_modules()}
+    for path, shape in stages(name):
+        assert ours[path] == shape, path
+    c, h, w = facts(name)["input"]
+    assert model_info(name).input_shape == (h, w, c)
+    assert y == (1, *facts(name)["output"])
+
+
+def described(pool):
+    sides = {"k": pool.kernel_size, "s": pool.stride, "p": pool.padding}
+    described = {"type": type(pool).__name__, **sides, "ceil_mode": pool.ceil_mode}
+    if isinstance(pool, nn.AvgPool2d):
+        described["count_include_pad"] = pool.count_include_pad
+    return described
+
+
+# the 1998 network's layers are of other kinds; tests/test_lenet.py looks at them
+@pytest.mark.parametrize("name", [n for n in MODELS if n != "lenet5_1998"])
+def test_details_are_the_published_ones(name):
+    published = facts(name)["details"]
+    convs = layers(name, nn.Conv2d)
+    pools = [described(m) for m in layers(name, (nn.MaxPool2d, nn.AvgPool2d))]
+
+    assert len(convs) == published["conv_modules"]
+    assert sum(m.bias is not None for m in convs) == published["conv_with_bias"]
+    assert sum(m.groups > 1 for m in convs) == published["grouped_convs"]
+    assert len(layers(name, nn.Linear)) == published["linear_modules"]
+    assert [m.p for m in layers(name, nn.Dropout) if m.p] == published.get("dropout_p", [])
+    assert pools == [
+        {k: v for k, v in pool.items() if k != "n"}
+        for pool in published["pools"]
+        for _ in range(pool["n"])
+    ]
+    assert [(m.size, m.alpha, m.beta, m.k) for m in layers(name, nn.LocalResponseNorm)] == [
+        (lrn["size"], lrn["alpha"], lrn["beta"], lrn["k"])
+        for lrn in published.get("lrn", [])
+        for _ in range(lrn["n"])
+    ]
+    if name in CHECKPOINTS and model_info(name).family != "resnet":
+        assert {"ReLU": len(layers(name, nn.ReLU))} == published["activations"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_batch_norms_are_the_published_ones(name):
+    norms = Counter((m.eps, m.momentum) for m in layers(name, nn.BatchNorm2d))
+    if name == "alexnet_bn":
+        (keras,) = KERAS_ALEXNET_BN["batchnorm"]
+        assert norms == {(keras["eps"], round(1 - keras["keras_momentum"], 9)): keras["n"]}
+        running = [m.running_mean.size + m.running_var.size for m in layers(name, nn.BatchNorm2d)]
+        assert sum(running) == KERAS_ALEXNET_BN["params_non_trainable"]
+    else:
+        published = facts(name)["details"].get("batchnorm", [])
+        assert norms == {(b["eps"], b["momentum"]): b["n"] for b in published}
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n not in ("lenet5_1998", "alexnet_bn")])
+def test_buffers_and_state_entries_are_the_published_ones(name):
+    model = traced(name)[0]
+    assert sum(b.size for b in model.buffers()) == facts(name)["buffers"]["elements"]
+    assert len(list(named_state(model))) == facts(name)["state_dict_entries"]
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_checkpoint_keys_are_torchvisions(name):
+    """Keys in order, and shapes as OIHW."""
+    ours = {}
+    for key, module, attribute, tensor in named_state(traced(name)[0]):
+        view = module.torch_view(attribute)
+        ours[key] = list(tensor.shape if view is None else view.shape)
+    assert list(ours.items()) == list(json.loads(CHECKPOINTS[name].read_text()).items())
+
+
+def test_torch_state_dict_has_torchvisions_keys_and_shapes():
+    """The arrays that are handed out, not only the plan for them."""
+    arrays = fc.to_torch_state_dict(create_model("resnet18"))
+    published = json.loads(CHECKPOINTS["resnet18"].read_text())
+    assert {key: list(a.shape) for key, a in arrays.items()} == published
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_classes_and_input_channels_are_respected(name):
+    with fc.Trace(meta=True):
+        model = create_model(name, num_classes=7, in_channels=5)
+        h, w, _ = model_info(name).input_shape
+        assert model(meta_input((2, h, w, 5))).shape == (2, 7)
+
+
+def test_meta_models_take_no_memory(monkeypatch):
+    """60 million parameters and their activations, without an array of them."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a backend allocated memory inside a meta Trace")
+
+    monkeypatch.setattr(table_for([]), "empty", refuse)
+    tracemalloc.start()
+    try:
+        with fc.Trace(meta=True) as trace:
+            model = create_model("resnet152")
+            model(meta_input((256, 224, 224, 3)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert trace.peak_bytes > 2**35
+    assert peak < 2**22
+
+
+# ---- the registry
+
+
+def test_names_are_found_by_pattern():
+    assert list_models("resnet*_v1") == ["resnet101_v1", "resnet152_v1", "resnet50_v1"]
+    assert list_models("nothing*") == []
+    assert fc.models.resnet50 is model_info("resnet50").build
+    assert model_info("vgg16").family == "vgg"
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UnknownModelError, match=r"no model 'resnet5'.*resnet50"):
+        create_model("resnet5")
+    with pytest.raises(UnknownModelError, match=r"list_models\(\)"):
+        create_model("qqqqqq")
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(RegistryError, match=r"'lenet5' is there already, by fastconv\.models"):
+
+        @register(params=0, macs=0, source="a test")
+        def lenet5():
+            pass
+
+    assert model_info("lenet5").params == 61_706
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"num_classes": 0}, "num_classes must be an int of at least 1, got 0"),
+        ({"in_channels": 1.5}, "in_channels must be an int of at least 1, got 1.5"),
+        ({"pooling": "avg"}, "resnet18 has no option 'pooling', it has num_classes, in_channels"),
+    ],
+)
+def test_wrong_options_are_named(options, text):
+    with pytest.raises(ArgumentError, match=text):
+        create_model("resnet18", **options)
+
+
+# ---- real numbers
+
+
+def small(name):
+    """(model, NHWC shape of an input) of each family, small enough for every run."""
+    return {
+        "lenet5": lambda: (create_model("lenet5"), (2, 32, 32, 1)),
+        "lenet5 relu max": lambda: (
+            create_model("lenet5", activation="relu", pooling="max"),
+            (2, 32, 32, 1),
+        ),
+        "lenet5_1998": lambda: (create_model("lenet5_1998"), (2, 32, 32, 1)),
+        "vgg11_cifar": lambda: (create_model("vgg11_cifar"), (2, 32, 32, 3)),
+        "vgg13_bn": lambda: (VGG(BLOCKS[13], True, 5, map_size=1, hidden=32), (2, 32, 32, 3)),
+        "resnet18": lambda: (create_model("resnet18", num_classes=5), (2, 48, 32, 3)),
+        "plain18": lambda: (create_model("plain18", num_classes=5), (2, 32, 32, 3)),
+        "bottlenecks": lambda: (ResNet(Bottleneck, (1, 1, 1, 1), 5), (2, 40, 40, 3)),
+        "bottlenecks v1": lambda: (
+            ResNet(Bottleneck, (1, 2, 1, 1), 5, stride_in_1x1=True),
+            (2, 40, 40, 3),
+        ),
+    }[name]()
+
+
+def images(shape, seed=0):
+    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
+
+
+def check_step(model, shape):
+    """Forward and backward: finite, a gradient for every parameter, not zero; eval repeats bits."""
+    labels = fc.tensor(np.arange(shape[0]))
+    loss = fc.functional.cross_entropy(model(images(shape)), labels)
+    loss.backward()
+    assert np.isfinite(loss.item())
+    for key, p in model.named_parameters():
+        assert p.grad is not None and p.grad.shape == p.shape, key
+        assert np.isfinite(p.grad.numpy()).all() and p.grad.numpy().any(), key
+    model.eval()
+    with fc.no_grad():
+        y = model(images(shape)).numpy()
+        np.testing.assert_array_equal(model(images(shape)).numpy(), y)
+    assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lenet5", "lenet5 relu max", "lenet5_1998", "vgg11_cifar", "vgg13_bn", "resnet18",
+        "plain18", "bottlenecks", "bottlenecks v1",
+    ],
+)  # fmt: skip
+def test_forward_and_backward_of_every_kind(name):
+    check_step(*small(name))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_and_backward_of_every_network(name):
+    h, w, c = model_info(name).input_shape
+    check_step(create_model(name), (2, h, w, c))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_resnet_deepened_by_identity_blocks_equals_the_shallower(training):
+    """The lectures' construction: a deeper network can do what the shallower does, bit for bit."""
+    shallow = ResNet(BasicBlock, (2, 2, 2, 2), num_classes=10)
+    deep = ResNet(BasicBlock, (3, 4, 6, 3), num_classes=10, zero_init_residual=True)
+    blocks = dict(deep.named_modules())
+    for i in (1, 2, 3, 4):
+        for j, block in enumerate(getattr(shallow, f"layer{i}")):
+            blocks[f"layer{i}.{j}"].load_state_dict(block.state_dict())
+    for part in ("conv1", "bn1", "fc"):
+        getattr(deep, part).load_state_dict(getattr(shallow, part).state_dict())
+    x = images((2, 64, 64, 3))
+    ys = [m.train(training)(x).numpy() for m in (shallow, deep)]
+    np.testing.assert_array_equal(*ys)
+    assert ys[0].any()
+
+
+def test_the_extra_blocks_of_that_network_learn():
+    """Identity at the start only: gamma of a zero-initialised branch gets a gradient."""
+    model = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=10, zero_init_residual=True)
+    loss = fc.functional.cross_entropy(model(images((2, 32, 32, 3))), fc.tensor(np.array([1, 2])))
+    loss.backward()
+    gamma = model.layer1[0].bn2.weight
+    assert not gamma.numpy().any() and gamma.grad.numpy().any()
+
+
+def test_convolutions_start_by_hes_rule_and_the_rest_as_torchvision():
+    model = create_model("resnet18")
+    w = model.layer2[0].conv2.weight.numpy()
+    k, r, s, _ = w.shape
+    # the mean square of n normal numbers has relative standard deviation sqrt(2/n): 5 of them
+    assert abs(np.mean(w**2) * k * r * s / 2 - 1) < 5 * np.sqrt(2 / w.size)
+    assert abs(w.mean()) < 5 * np.sqrt(2 / (k * r * s) / w.size)
+    bound = 1 / np.sqrt(512)
+    assert bound * 0.99 < abs(model.fc.weight.numpy()).max() <= bound
+    zeroed = create_model("resnet18", zero_init_residual=True)
+    for block in (m for m in zeroed.modules() if isinstance(m, BasicBlock)):
+        assert not block.bn2.weight.numpy().any() and block.bn1.weight.numpy().all()
+    assert all(m.bn2.weight.numpy().all() for m in model.modules() if isinstance(m, BasicBlock))
+
+
+def test_vgg_starts_as_torchvisions():
+    model = VGG(BLOCKS[11], True, 5, map_size=1, hidden=64)
+    for m in model.modules():
+        if isinstance(m, nn.Linear):
+            w = m.weight.numpy()
+            assert abs(np.mean(w**2) / 1e-4 - 1) < 5 * np.sqrt(2 / w.size)
+        if isinstance(m, nn.Linear | nn.Conv2d):
+            assert not m.bias.numpy().any()
