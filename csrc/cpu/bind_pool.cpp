@@ -1,4 +1,7 @@
 // max_pool2d, avg_pool2d, adaptive_avg_pool2d, adaptive_max_pool2d: _fwd and _bwd
+#include <pybind11/stl.h>
+
+#include <array>
 #include <limits>
 
 #include "cpu/arguments.h"

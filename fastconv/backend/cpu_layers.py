@@ -218,7 +218,9 @@ def cross_entropy_fwd(logits, labels, loss, lse, smoothing, reduction):
 def cross_entropy_bwd(gloss, logits, labels, lse, glogits, smoothing, reduction):
     check_float("cross_entropy_bwd", logits)
     labels = np.ascontiguousarray(labels, np.int64)
-    bad = _cpu.cross_entropy_bwd(gloss, logits, labels, lse, glogits, smoothing, reduction)
+    bad = _cpu.cross_entropy_bwd(
+        np.asarray(gloss), logits, labels, lse, glogits, smoothing, reduction
+    )
     _check_labels(bad, labels, logits)
 
 
@@ -229,7 +231,7 @@ def bce_with_logits_fwd(x, t, loss, reduction):
 
 def bce_with_logits_bwd(gloss, x, t, gx, reduction):
     check_float("bce_with_logits_bwd", x)
-    _cpu.bce_with_logits_bwd(gloss, x, t, gx, reduction)
+    _cpu.bce_with_logits_bwd(np.asarray(gloss), x, t, gx, reduction)
 
 
 def mse_fwd(x, t, loss, reduction):
@@ -239,7 +241,7 @@ def mse_fwd(x, t, loss, reduction):
 
 def mse_bwd(gloss, x, t, gx, reduction):
     check_float("mse_bwd", x)
-    _cpu.mse_bwd(gloss, x, t, gx, reduction)
+    _cpu.mse_bwd(np.asarray(gloss), x, t, gx, reduction)
 
 
 # ---- optimizer steps over lists of arrays (in place)
