@@ -93,6 +93,16 @@ def _cupy():
     return (cupy, None) if count else (None, "CuPy finds no GPU")
 
 
+def gpu_status() -> str:
+    """One line: the GPUs that CuPy can use, or why there is none."""
+    cupy, reason = _cupy()
+    if cupy is None:
+        return reason
+    runtime = cupy.cuda.runtime
+    names = [runtime.getDeviceProperties(i)["name"] for i in range(runtime.getDeviceCount())]
+    return ", ".join(n.decode() if isinstance(n, bytes) else n for n in names)
+
+
 def devices() -> list[str]:
     """Devices that `device=` and `.to()` take here, best last: ["cpu", "cuda:0", ...].
 

@@ -45,7 +45,7 @@ def chosen_models(options: Options) -> list[str]:
     names = []
     for pattern in options.models:
         found = [n for n in fc.models.list_models() if fnmatchcase(n, pattern)]
-        names += found or [fc.models.info(pattern).name]  # raises with the nearest names
+        names += found or [fc.models.model_info(pattern).name]  # raises with the nearest names
     return list(dict.fromkeys(names))
 
 

@@ -57,7 +57,7 @@ def build(name: str, batch: int, dtype: str = "float32") -> Workload:
     model = fc.models.create_model(name)
     if dtype != "float32":
         model.astype(dtype)
-    images = pictures(fc.models.info(name).input_shape, batch)
+    images = pictures(fc.models.model_info(name).input_shape, batch)
     x = Tensor(own_copy(images, np.dtype(dtype), "cpu"))
     labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), "cpu"))
     return Workload(name, model, x, labels, fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9))

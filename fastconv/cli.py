@@ -1,0 +1,128 @@
+"""The command line: fastconv {models, summary, bench, doctor}; `python -m fastconv` is the same.
+
+Exit codes: 0 done, 1 something measured or checked is wrong, 2 the request itself is wrong (one line says why),
+130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import fastconv as fc
+from fastconv import bench as benchmark
+from fastconv import doctor as check
+from fastconv.errors import FastconvError
+
+app = typer.Typer(
+    help="Convolutional networks: what they are, what they cost, how fast they run here.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="shell pattern, for example 'resnet*'")] = "*",
+) -> None:
+    """List the networks with their published numbers."""
+    names = fc.models.list_models(pattern)
+    if not names:
+        fc.models.model_info(pattern)  # raises with the nearest names
+    table = Table("network", "input", "parameters", "MACs", "FLOPs", "source")
+    for name in names:
+        i = fc.models.model_info(name)
+        shape = "x".join(map(str, i.input_shape))
+        table.add_row(
+            name, shape, f"{i.params:,}", f"{i.macs:,}", f"{2 * i.macs:,}", i.source
+        )
+    Console().print(table)
+
+
+@app.command()
+def summary(
+    model: Annotated[str, typer.Argument(help="name of a network, see `fastconv models`")],
+    batch: Annotated[int, typer.Option(min=1, help="images per batch")] = 1,
+    training: Annotated[bool, typer.Option(help="peak memory of a training step")] = False,
+) -> None:
+    """Layers, shapes, parameters, MACs, FLOPs and memory of a network; nothing is computed."""
+    info = fc.models.model_info(model)
+    with fc.Trace(meta=True):
+        net = fc.models.create_model(model)
+    print(fc.analysis.summary(net, (batch, *info.input_shape), training=training))
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        list[str] | None, typer.Option(help="shell patterns; may be given several times")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="images per batch")] = benchmark.Options.batch,
+    device: Annotated[str, typer.Option(help="cpu (cuda: not yet)")] = benchmark.Options.device,
+    dtype: Annotated[str, typer.Option(help="float32 or float64")] = benchmark.Options.dtype,
+    mode: Annotated[
+        str, typer.Option(help="inference, training or both")
+    ] = benchmark.Options.mode,
+    repeats: Annotated[int, typer.Option(help="measured rounds")] = benchmark.Options.repeats,
+    threads: Annotated[
+        int | None, typer.Option(help="threads of fastconv's kernels")
+    ] = benchmark.Options.threads,
+    peers: Annotated[
+        list[str] | None, typer.Option(help="also measure: torch (eager, channels_last)")
+    ] = None,
+    all_models: Annotated[bool, typer.Option("--all", help="every network there is")] = False,
+    quick: Annotated[bool, typer.Option(help="three networks, batch 2, two rounds")] = False,
+    folder: Annotated[Path, typer.Option(help="where results go")] = benchmark.Options.folder,
+) -> None:
+    """Measure networks on real pictures: FLOPs, memory and time against the NumPy reference."""
+    report, target = benchmark.run(
+        benchmark.Options(
+            models=tuple(models or ()),
+            batch=batch,
+            device=device,
+            dtype=dtype,
+            mode=mode,
+            repeats=repeats,
+            threads=threads,
+            peers=tuple(peers or ()),
+            all=all_models,
+            quick=quick,
+            folder=folder,
+        )
+    )
+    print(f"kept in {target}")
+    if report.interrupted:
+        raise typer.Exit(130)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what works on this machine, and a self-test of five seconds."""
+    report = check.examine()
+    for name, value in report.facts.items():
+        print(f"{name:<14} {value}")
+    for name, error in report.checks.items():
+        print(f"{name:<40} {'ok' if error is None else 'FAILED: ' + error}")
+    if any(report.checks.values()):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: errors of fastconv in one line on standard error, exit code 2."""
+    try:
+        app()
+    except FastconvError as error:
+        print(f"fastconv: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def bench_main() -> None:
+    """Entry point of benchmarks/run.py: `fastconv bench` under its own name."""
+    sys.argv.insert(1, "bench")
+    main()

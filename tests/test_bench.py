@@ -1,0 +1,80 @@
+"""The benchmark's own rules: answers before times, failures reported, memory predicted from the trace."""
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv.backend import reference, select
+from fastconv.bench import Options, run
+from fastconv.bench.compare import MismatchError, compare
+from fastconv.bench.network import count, measure_peak
+from fastconv.bench.run import chosen_models
+from fastconv.bench.timing import time_interleaved
+from fastconv.bench.workload import pictures
+
+
+def test_pictures_are_real_distinct_and_normalised():
+    batch = pictures((96, 96, 3), 5)
+    assert batch.shape == (5, 96, 96, 3) and batch.dtype == np.float32
+    assert len({image.tobytes() for image in batch}) == 5
+    assert abs(batch.mean()) < 1 and 0.5 < batch.std() < 2
+    digits = pictures((32, 32, 1), 3)
+    assert digits.min() == np.float32(-0.1) and digits.max() <= np.float32(1.1751)
+    assert digits[:, :2].max() == np.float32(-0.1)  # the border is background
+
+
+def test_a_wrong_kernel_is_found_before_anything_is_timed(monkeypatch):
+    table = select.table_for([])
+    right = table.activation_fwd
+
+    def wrong(x, y, act):
+        right(x, y, act)
+        y *= np.float32(1.001)
+
+    if table is reference:
+        pytest.skip("without the native module both sides are the reference")
+    compare("lenet5", "float32", training=True)
+    monkeypatch.setattr(table, "activation_fwd", wrong)
+    with pytest.raises(MismatchError, match="nothing was timed"):
+        compare("lenet5", "float32", training=True)
+
+
+def test_a_failing_network_is_reported_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+    real = fc.models.create_model
+
+    def broken(name, **options):
+        if name == "alexnet":
+            raise RuntimeError("out of order")
+        return real(name, **options)
+
+    monkeypatch.setattr(fc.models, "create_model", broken)
+    options = Options(("alexnet", "lenet5"), batch=1, repeats=1, folder=tmp_path)
+    report, _ = run(options)
+    assert report.failures == {"alexnet": "RuntimeError: out of order"}
+    assert [r.name for r in report.results] == ["lenet5"]
+    assert "FAILED alexnet" in capsys.readouterr().out
+
+
+def test_sides_are_interleaved():
+    order = []
+    sides = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = time_interleaved(sides, 3)
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+    assert all(len(t.rounds) == 3 for t in timings.values())
+
+
+def test_patterns_choose_models():
+    assert chosen_models(Options(("resnet5*",))) == ["resnet50", "resnet50_v1"]
+    assert chosen_models(Options(all=True)) == fc.models.list_models()
+    with pytest.raises(fc.errors.UnknownModelError, match="resnet50"):
+        chosen_models(Options(("resnet55",)))
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_peak_memory_is_predicted_from_the_trace(mode):
+    if not select.NATIVE_BUILT:
+        pytest.skip("only the native allocator measures its peak")
+    for name in ("lenet5", "resnet18"):
+        predicted = count(name, 2, "float32", (mode,)).predicted_peak[mode]
+        measured = measure_peak(name, 2, "float32", mode)
+        assert measured == pytest.approx(predicted, rel=0.03), name

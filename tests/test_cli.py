@@ -1,0 +1,100 @@
+"""The command line as a user meets it: what it prints, what it refuses and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def fastconv(*arguments, cwd=None, script=None):
+    command = [sys.executable, *(script or ["-m", "fastconv"]), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False
+    )
+
+
+def test_models_lists_published_numbers():
+    out = fastconv("models", "resnet1*")
+    assert out.returncode == 0
+    assert "11,689,512" in out.stdout and "resnet152" in out.stdout
+    assert "vgg" not in out.stdout
+
+
+def test_summary_prints_exact_totals():
+    out = fastconv("summary", "alexnet")
+    assert out.returncode == 0
+    assert "61,100,840" in out.stdout and "714,188,480" in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("summary", "resnet51"), "resnet50"),
+        (("models", "alexnot"), "alexnet"),
+        (("bench", "--mode", "sideways"), "inference, training or both"),
+        (("bench", "--device", "tpu"), "'cpu', 'cuda' or 'cuda:N'"),
+        (("bench", "--batch", "0"), "batch must be at least 1"),
+        (("bench", "--dtype", "int8"), "float32 or float64"),
+        (("bench", "--peers", "jax"), "torch"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(arguments, text):
+    out = fastconv(*arguments)
+    assert out.returncode == 2
+    assert text in out.stderr
+    assert len(out.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in out.stderr
+
+
+def test_doctor_finds_this_installation_sound():
+    out = fastconv("doctor")
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "FAILED" not in out.stdout
+    assert "ISA" in out.stdout and "devices" in out.stdout
+
+
+def test_bench_measures_and_keeps_results(tmp_path):
+    out = fastconv(
+        *("--models", "lenet5", "--batch", "2", "--repeats", "2"),
+        cwd=tmp_path,
+        script=[str(ROOT / "benchmarks" / "run.py")],
+    )
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert "61,706" in out.stdout
+    (folder,) = (tmp_path / "results").iterdir()
+    kept = json.loads((folder / "results.json").read_text())
+    (result,) = kept["results"]
+    assert result["cost"]["params"] == 61_706
+    assert result["cost"]["flops"] == 2 * result["cost"]["macs"]
+    for mode in ("inference", "training"):
+        for side in ("fastconv", "reference"):
+            assert len(result["times"][mode][side]["rounds"]) == 2
+            assert result["times"][mode][side]["median"] > 0
+    assert kept["machine"]["fma_peak"] > 1e9 and kept["machine"]["copy_bandwidth"] > 1e8
+    assert "| lenet5 |" in (folder / "report.md").read_text()
+
+
+def test_interrupt_keeps_what_was_measured(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "benchmarks" / "run.py", "--models", "lenet5", "--models", "vgg19"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    time.sleep(8)  # lenet5 takes two seconds, vgg19 minutes
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    (folder,) = (tmp_path / "results").iterdir()
+    kept = json.loads((folder / "results.json").read_text())
+    assert kept["interrupted"] is True
+    assert [r["name"] for r in kept["results"]] == ["lenet5"]
