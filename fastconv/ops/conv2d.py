@@ -129,19 +129,29 @@ def conv2d_forward(K, x, w, y, problem, epilogue):
     K.conv2d_fwd(x, w, y, problem, algorithm, scratch, epilogue)
 
 
+def run_input_gradient(K, gy, w, gx, problem):
+    """Run the chosen algorithm of the gradient by x."""
+    algorithm, scratch = _plan(K, problem, "dgrad", gy.dtype)
+    K.conv2d_dgrad(gy, w, gx, problem, algorithm, scratch)
+
+
 def input_gradient(K, gy, w, problem):
     """A new array gx."""
     gx = K.empty(problem.x_shape, gy.dtype)
-    algorithm, scratch = _plan(K, problem, "dgrad", gy.dtype)
-    K.conv2d_dgrad(gy, w, gx, problem, algorithm, scratch)
+    run_input_gradient(K, gy, w, gx, problem)
     return gx
+
+
+def run_weight_gradient(K, x, gy, gw, problem):
+    """Run the chosen algorithm of the gradient by w."""
+    algorithm, scratch = _plan(K, problem, "wgrad", gy.dtype)
+    K.conv2d_wgrad(x, gy, gw, problem, algorithm, scratch)
 
 
 def weight_gradient(K, x, gy, problem):
     """A new array gw."""
     gw = K.empty(problem.w_shape, gy.dtype)
-    algorithm, scratch = _plan(K, problem, "wgrad", gy.dtype)
-    K.conv2d_wgrad(x, gy, gw, problem, algorithm, scratch)
+    run_weight_gradient(K, x, gy, gw, problem)
     return gw
 
 

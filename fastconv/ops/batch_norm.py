@@ -1,0 +1,156 @@
+"""Batch normalisation. Ioffe and Szegedy 2015.
+
+    y[..., c] = (x[..., c] - mean[c]) / sqrt(var[c] + eps) * gamma[c] + beta[c]
+
+Training: mean and biased variance over every axis but the last; the running ones move by momentum
+towards mean and the unbiased variance, in place. Eval: mean and var are the running ones.
+"""
+
+import numpy as np
+
+from fastconv.backend import IDENTITY, array_module
+from fastconv.core import Op, Spec, function
+from fastconv.errors import ArgumentError, DTypeError, ShapeError
+from fastconv.ops.arguments import float_dtype, nchw_hint
+
+
+class BatchNorm(Op):
+    autocast = "keep"  # the parameters stay float32 beside half-precision activations
+
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    def infer(self, x, gamma, beta, running_mean, running_var):
+        if x.ndim < 2:
+            raise ShapeError(f"batch_norm: x must have at least 2 axes (..., C), got {x.shape}")
+        dtype = float_dtype("batch_norm", x=x)
+        self.channels = c = x.shape[-1]
+        parameters = {
+            "gamma": gamma,
+            "beta": beta,
+            "running_mean": running_mean,
+            "running_var": running_var,
+        }
+        check_channels("batch_norm", x, c, parameters, self.training)
+        self.mutates = (3, 4) if self.training else ()
+        statistic = Spec((c,), statistics_dtype(dtype))
+        aux = (statistic, statistic) if self.training else (statistic,)
+        return (Spec(x.shape, dtype),), aux
+
+    def saves(self, inputs, outputs, needs):
+        x, gamma, _, mean, _ = inputs
+        if self.training:
+            return (x if needs[0] or needs[1] else None, gamma if needs[0] else None, None)
+        return (
+            x if needs[1] else None,
+            gamma if needs[0] else None,
+            mean if needs[1] else None,
+        )
+
+    def workspace(self, K, direction):
+        return sums_bytes(self.channels) if direction == "forward" and self.training else 0
+
+    def forward(self, K, out, aux, x, gamma, beta, running_mean, running_var):
+        if self.training:
+            mean, rstd = aux
+            sums = K.empty((2, self.channels), "float64")
+            K.channel_stats(x, sums)
+            K.batch_norm_prepare(
+                *(sums, x.size // max(1, self.channels), mean, rstd),
+                *(running_mean, running_var, self.momentum, self.eps),
+            )
+        else:
+            mean, (rstd,) = running_mean, aux
+            inverse_root(running_var, self.eps, rstd)
+        K.batch_norm_apply(x, mean, rstd, gamma, beta, None, out[0], IDENTITY)
+
+    def backward(self, K, gy):
+        x, gamma, mean = self.saved
+        if self.training:
+            mean, rstd = self.aux
+        else:
+            (rstd,) = self.aux
+        gx = K.empty(gy.shape, gy.dtype) if self.needs[0] else None
+        ggamma, gbeta = (
+            K.empty((self.channels,), rstd.dtype) if need else None for need in self.needs[1:3]
+        )
+        K.batch_norm_bwd(
+            *(gy, x, None, None, gamma, None, mean, rstd, IDENTITY, self.training),
+            *(gx, ggamma, gbeta, None),
+        )
+        return gx, ggamma, gbeta, None, None
+
+
+def statistics_dtype(dtype):
+    """dtype of the parameters and statistics that go with activations of dtype."""
+    return dtype if dtype.itemsize >= 4 else np.dtype("float32")
+
+
+def sums_bytes(channels):
+    """Bytes of the float64 sums that the statistics are made of."""
+    return 2 * channels * 8
+
+
+def inverse_root(var, eps, out):
+    """out = 1 / sqrt(var + eps)"""
+    xp = array_module(var)
+    xp.add(var, eps, out=out)
+    xp.sqrt(out, out=out)
+    xp.divide(1, out, out=out)
+
+
+def check_channels(name, x, channels, parameters, training):
+    """ShapeError or DTypeError unless all parameters (None skipped) are (channels,) of the right
+    dtype; ArgumentError where the running statistics are missing in eval."""
+    wanted = statistics_dtype(x.dtype)
+    for argument, a in parameters.items():
+        if a is None:
+            if argument.startswith("running") and not training:
+                raise ArgumentError(
+                    f"{name}: {argument} must be given with training=False: it is what x is"
+                    " normalised by"
+                )
+            continue
+        if a.shape != (channels,):
+            hint = nchw_hint(x, a.shape[0]) if a.ndim == 1 else ""
+            raise ShapeError(
+                f"{name}: {argument} must have shape ({channels},), one per channel, got"
+                f" {a.shape}{hint}"
+            )
+        if a.dtype != wanted:
+            raise DTypeError(
+                f"{name}: {argument} must be {wanted} for activations of {x.dtype}, got {a.dtype};"
+                " convert one of them with astype"
+            )
+
+
+def check_constants(name, momentum, eps):
+    """(momentum, eps) as floats; momentum in [0, 1], eps above 0."""
+    if not isinstance(momentum, int | float) or not 0 <= momentum <= 1:
+        raise ArgumentError(f"{name}: momentum must be a number in [0, 1], got {momentum!r}")
+    if not isinstance(eps, int | float) or not eps > 0:
+        raise ArgumentError(f"{name}: eps must be a number above 0, got {eps!r}")
+    return float(momentum), float(eps)
+
+
+@function(images=("x",))
+def batch_norm(
+    x,
+    gamma=None,
+    beta=None,
+    running_mean=None,
+    running_var=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Normalise x (..., C) per channel, then times gamma (C,) plus beta (C,); same shape as x.
+
+    Mind the order, which is not torch.nn.functional's: gamma and beta come first. In training
+    running_mean and running_var (C,) are overwritten (running = (1 - momentum) * running + momentum
+    * batch, the variance unbiased) unless None; in eval they are required. All are float32, for
+    float64 x float64. Raises ShapeError, DTypeError, ArgumentError.
+    """
+    momentum, eps = check_constants("batch_norm", momentum, eps)
+    return BatchNorm(bool(training), momentum, eps)(x, gamma, beta, running_mean, running_var)
