@@ -39,8 +39,8 @@ def as_tensor(a, like: Tensor | None = None) -> Tensor:
 
 
 def function(f=None, *, images=()):
-    """Decorator. images: parameters that hold NHWC images or OHWI weights; f then also takes
-    layout=."""
+    """Decorator. images: parameters that hold NHWC images, OHWI weights or the shapes of such; f
+    then also takes layout=."""
     if f is None:
         return lambda f: function(f, images=images)
     if f.__name__ in FUNCTIONS:
@@ -93,8 +93,12 @@ def _in_nchw(call, names, images, layout, args, kwargs):
 
 
 def _transposed(a, axes):
-    if isinstance(a, tuple):
+    if isinstance(a, list | tuple):
+        if len(a) == 4 and all(isinstance(e, int) for e in a):
+            return tuple(a[i] for i in axes)  # a shape, as in conv2d_input_grad(x_shape=...)
         return tuple(_transposed(e, axes) for e in a)
+    if not hasattr(a, "ndim"):
+        return a  # not an array: the function itself says what it expected
     if a.ndim != 4:
         return a
     if isinstance(a, Tensor):
