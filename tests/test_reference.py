@@ -30,11 +30,6 @@ CONSTANTS = {"leaky_relu": (0.1,), "elu": (1.3,), "scaled_tanh": (1.7159, 2 / 3)
 ALL_ACTIVATIONS = [Activation(name, *CONSTANTS.get(name, ())) for name in ACTIVATIONS]
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.fixture(params=["usual blocks", "tiny blocks"])
 def blocks(request, monkeypatch):
     if request.param == "tiny blocks":
@@ -90,6 +85,7 @@ CONVOLUTIONS = {
     "depthwise multiplier": conv(2, 4, 4, 2, 6, 2, 3, pad=(1, 0, 1, 1), dilation=(2, 1), groups=2),
     "rows unread": conv(1, 6, 7, 2, 3, 2, 2, stride=(4, 5)),
     "window is the input": conv(2, 3, 2, 4, 5, 3, 2),
+    "window higher than the input": conv(1, 2, 3, 1, 1, 3, 3),
     "empty batch": conv(0, 4, 4, 2, 3, 3, 3, pad=(1, 1, 1, 1)),
     "empty batch depthwise": conv(0, 4, 4, 2, 2, 3, 3, groups=2),
     "empty batch 1x1": conv(0, 4, 4, 2, 3, 1, 1),
@@ -189,11 +185,75 @@ def test_prologue_and_epilogue_equal_separate_steps(rng, blocks, pr, dtype):
     assert np.array_equal(run_wgrad(x, gy, pr, prologue), gw.astype(dtype))
 
 
-def test_a_half_result_is_rounded_once(rng):
-    pr = conv(1, 3, 3, 8, 4, 3, 3, pad=(1, 1, 1, 1))
-    x, w = (rng.standard_normal(s).astype(np.float16) for s in (pr.x_shape, pr.w_shape))
-    wide = run_fwd(x.astype(np.float32), w.astype(np.float32), pr)
-    assert np.array_equal(run_fwd(x, w, pr), wide.astype(np.float16))
+@every_convolution
+def test_the_workspace_is_large_enough(monkeypatch, blocks, pr):
+    taken, take = [], ref._Scratch.take
+
+    def watched(self, shape, dtype):
+        a = take(self, shape, dtype)
+        taken.append(a.size == 0 or np.shares_memory(a, self.workspace))
+        return a
+
+    monkeypatch.setattr(ref._Scratch, "take", watched)
+    for dtype in (np.float64, np.float32, np.float16):
+        x, w, gy = (np.ones(s, dtype) for s in (pr.x_shape, pr.w_shape, pr.y_shape))
+        run_fwd(x, w, pr)
+        run_dgrad(gy, w, pr)
+        run_wgrad(x, gy, pr)
+    assert all(taken)
+
+
+def halves(rng, *shapes):
+    return [(rng.standard_normal(s) + 0.5).astype(np.float16) for s in shapes]
+
+
+@every_convolution
+def test_half_convolutions_compute_in_float32_and_round_once(rng, blocks, pr):
+    x, w, gy = halves(rng, pr.x_shape, pr.w_shape, pr.y_shape)
+    wide_x, wide_w, wide_gy = (a.astype(np.float32) for a in (x, w, gy))
+    for half, wide in (
+        (run_fwd(x, w, pr), run_fwd(wide_x, wide_w, pr)),
+        (run_dgrad(gy, w, pr), run_dgrad(wide_gy, wide_w, pr)),
+        (run_wgrad(x, gy, pr), run_wgrad(wide_x, wide_gy, pr)),
+    ):
+        assert half.dtype == np.float16
+        # float32 sums in two orders, then half a unit in the last place of float16
+        assert_close(half, wide, 2.0**-11 * 1.01)
+
+
+HALF_CALLS = {
+    "avg_pool": lambda a, b, c, s, small, y: ref.avg_pool2d_fwd(
+        a, small, pool(2, 5, 4, 6, 3, 3, (1, 1)), True
+    ),
+    "batch_norm": lambda a, b, c, s, small, y: ref.batch_norm_apply(a, c, c, c, c, b, y, SILU),
+    "layer_norm": lambda a, b, c, s, small, y: ref.layer_norm_fwd(
+        a.reshape(40, 6), c, c, y.reshape(40, 6), np.empty(40), np.empty(40), 1e-5
+    ),
+    "lrn": lambda a, b, c, s, small, y: ref.lrn_fwd(a, y, None, 3, 0.1, 0.75, 1.0),
+    "activation": lambda a, b, c, s, small, y: ref.activation_fwd(a, y, SILU),
+    "add": lambda a, b, c, s, small, y: ref.add(a, b, y, SILU),
+    "resize": lambda a, b, c, s, small, y: ref.resize_fwd(a, small, "bilinear", False),
+    "softmax": lambda a, b, c, s, small, y: ref.softmax_fwd(
+        a.reshape(40, 6), y.reshape(40, 6), False
+    ),
+    "adaptive": lambda a, b, c, s, small, y: ref.adaptive_avg_pool2d_fwd(a, small),
+    "gemm": lambda a, b, c, s, small, y: ref.gemm(
+        a.reshape(40, 6), b.reshape(40, 6), y.reshape(40, 6)[:6], True, False, None
+    ),
+    "scale": lambda a, b, c, s, small, y: ref.scale_channels_fwd(a, s, y),
+}
+
+
+@pytest.mark.parametrize("call", HALF_CALLS.values(), ids=HALF_CALLS)
+def test_half_results_are_those_of_float32_rounded_once(rng, call):
+    inputs = halves(rng, (2, 5, 4, 6), (2, 5, 4, 6), 6, (2, 1, 1, 6))
+    results = []
+    for dtype in (np.float16, np.float32):
+        small, y = np.zeros((2, 3, 2, 6), dtype), np.zeros((2, 5, 4, 6), dtype)
+        call(*(a.astype(dtype) for a in inputs), small, y)
+        results.append(np.concatenate([small.ravel(), y.ravel()]).astype(np.float16))
+    assert results[0].any()
+    assert np.array_equal(*results)
 
 
 def test_an_output_beyond_the_padded_input_is_refused():
