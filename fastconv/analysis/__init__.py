@@ -1,0 +1,5 @@
+"""Floor 6: what a network costs. Everything here is derived from the records of the gate."""
+
+from fastconv.analysis.summary import Row, Summary, summary
+
+__all__ = ["Row", "Summary", "summary"]
