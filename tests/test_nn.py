@@ -107,7 +107,7 @@ def test_module_list_and_sequential_behave_as_lists():
     assert [type(m) for m in nn.Sequential(*layers)[1:]] == [nn.Tanh, nn.Sigmoid]
     layers[0] = nn.Identity()
     assert isinstance(layers[0], nn.Identity)
-    with pytest.raises(ArgumentError, match="entry 0 must be an nn.Module"):
+    with pytest.raises(ArgumentError, match=r"entry 0 must be an nn\.Module"):
         nn.Sequential([nn.ReLU()])
 
 
@@ -336,6 +336,9 @@ def test_layer_norm_normalises_the_last_axis():
     y = norm(image(2, 3, 3, 6)).data
     np.testing.assert_allclose(y.mean(-1), 0, atol=1e-6)
     np.testing.assert_allclose(y.var(-1), 1, rtol=1e-3)
+    y = nn.LayerNorm((3, 6), affine=False)(image(2, 3, 3, 6)).data
+    np.testing.assert_allclose(y.mean((-2, -1)), 0, atol=1e-6)
+    np.testing.assert_allclose(y.var((-2, -1)), 1, rtol=1e-3)
 
 
 def test_pooling_layers():

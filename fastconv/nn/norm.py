@@ -1,7 +1,7 @@
 """Normalisation layers on NHWC activations.
 
     BatchNorm2d        y = (x - mean) / sqrt(var + eps) * weight + bias, over N, H, W
-    LayerNorm          the same over the last axis
+    LayerNorm          the same over the last axes, per position
     LocalResponseNorm  y = x / (k + alpha/size * sum over size channels of x^2)^beta
 
 Ioffe and Szegedy 2015; Ba et al. 2016; Krizhevsky et al. 2012, section 3.3.
@@ -61,7 +61,7 @@ class BatchNorm2d(Module):
 
 
 class LayerNorm(Module):
-    """Over the last axis of x, which has normalized_shape channels (an int or a tuple of one)."""
+    """Over the last axes of x, of sizes normalized_shape (an int: the channels)."""
 
     def __init__(self, normalized_shape, eps=1e-5, affine=True):
         super().__init__()
@@ -72,7 +72,7 @@ class LayerNorm(Module):
         self.bias = init.zeros_(Parameter.empty(shape)) if affine else None
 
     def forward(self, x):
-        return F.layer_norm(x, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self.weight, self.bias, self.eps, self.normalized_shape)
 
     def extra_repr(self):
         return f"{self.normalized_shape}, eps={self.eps}"

@@ -6,9 +6,17 @@ import numpy as np
 
 from fastconv.backend import device_of, table_for, to_device
 from fastconv.core import Spec, Tensor, is_float
-from fastconv.errors import ArgumentError, DTypeError, ShapeError, StateDictError
+from fastconv.errors import (
+    ArgumentError,
+    DTypeError,
+    LayoutError,
+    ShapeError,
+    StateDictError,
+)
 
 __all__ = ["Optimizer"]
+
+LAYOUT = "OHWI"  # of the saved arrays: many have the same shape in PyTorch's order
 
 
 class Optimizer:
@@ -90,20 +98,22 @@ class Optimizer:
                 p.grad = None
 
     def step(self):
-        """Update every parameter that has a gradient, in place."""
+        """Update every parameter that has a gradient, in place; nothing if any value is wrong."""
         for group in self.param_groups:
             self.check(group)
+            for p in group["params"]:
+                _check_gradient(self._name, p)
+        for group in self.param_groups:
             for batch in self._batches(group):
-                first = batch[0]
-                count = self.state[first]["step"]
-                if not first.is_meta:
+                step = self.state[batch[0]]["step"] + 1
+                if not batch[0].is_meta:
                     arrays = [p._data for p in batch]
-                    grads = [_gradient(self._name, p) for p in batch]
+                    grads = [_contiguous(p.grad._data) for p in batch]
                     kept = [[self.state[p][n]._data for p in batch] for n in self.kept(group)]
-                    self.update(table_for(arrays), group, arrays, grads, kept, count + 1)
+                    self.update(table_for(arrays), group, arrays, grads, kept, step)
                 for p in batch:
                     p._buffer.version += 1
-                    self.state[p]["step"] = count + 1
+                    self.state[p]["step"] = step
 
     def kept(self, group):
         """Names of the arrays that this group's parameters need."""
@@ -143,10 +153,17 @@ class Optimizer:
                 {**group, "params": [numbers[p] for p in group["params"]]}
                 for group in self.param_groups
             ],
+            "layout": LAYOUT,
         }
 
     def load_state_dict(self, saved):
         """Continue where state_dict() was taken: all or nothing, else StateDictError says why."""
+        if saved.get("layout") != LAYOUT:
+            raise LayoutError(
+                f"{self._name}.load_state_dict: expected layout={LAYOUT}, got"
+                f" layout={saved.get('layout')}: only what state_dict() of a fastconv optimizer"
+                " returned can be loaded"
+            )
         params = self._all()
         groups, wrong = saved["param_groups"], []
         if [len(g["params"]) for g in groups] != [len(g["params"]) for g in self.param_groups]:
@@ -205,10 +222,16 @@ def _moved(value, p):
     return to_device(np.asarray(value), device_of(p._data))
 
 
-def _gradient(name, p):
-    grad = p.grad._data
-    if grad.shape != p.shape:
-        raise ShapeError(f"{name}: a parameter of shape {p.shape} has .grad of shape {grad.shape}")
-    if grad.dtype != p.dtype:
-        raise DTypeError(f"{name}: a parameter of {p.dtype} has .grad of {grad.dtype}")
-    return grad if grad.flags.c_contiguous else grad.copy(order="C")
+def _check_gradient(name, p):
+    if p.grad is None:
+        return
+    if p.grad.shape != p.shape:
+        raise ShapeError(
+            f"{name}: a parameter of shape {p.shape} has .grad of shape {p.grad.shape}"
+        )
+    if p.grad.dtype != p.dtype:
+        raise DTypeError(f"{name}: a parameter of {p.dtype} has .grad of {p.grad.dtype}")
+
+
+def _contiguous(array):
+    return array if array.flags.c_contiguous else array.copy(order="C")
