@@ -121,6 +121,18 @@ def float_dtype(name, **arrays):
     return first[1]
 
 
+def full_precision(name, **arrays):
+    """As float_dtype, and no half type: for ops that have no kernel which widens."""
+    dtype = float_dtype(name, **arrays)
+    if dtype.itemsize < 4:
+        argument = next(iter(arrays))
+        raise DTypeError(
+            f"{name}: {argument} must be float32 or float64, got {dtype};"
+            f" convert with {argument}.astype('float32')"
+        )
+    return dtype
+
+
 def probability(value, name: str) -> float:
     """A number in [0, 1)."""
     if not isinstance(value, int | float) or not 0 <= value < 1:

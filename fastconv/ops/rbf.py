@@ -9,12 +9,14 @@ differences, which x^2 - 2xw + w^2 would lose where x is near a code.
 from fastconv.backend import array_module
 from fastconv.core import Op, Spec, function
 from fastconv.errors import ShapeError
-from fastconv.ops.arguments import float_dtype
+from fastconv.ops.arguments import full_precision
 
 
 class RBF(Op):
+    autocast = "float32"
+
     def infer(self, x, w):
-        self.dtype = float_dtype("rbf", x=x, w=w)
+        self.dtype = full_precision("rbf", x=x, w=w)
         if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
             raise ShapeError(
                 f"rbf: x must be (N, J) and w (I, J) with the same J, got {x.shape} and {w.shape}"

@@ -8,17 +8,19 @@ Windows do not overlap; the paper's are 2x2. What a last incomplete window would
 from fastconv.backend import array_module
 from fastconv.core import Op, Spec, function
 from fastconv.errors import ShapeError
-from fastconv.ops.arguments import float_dtype, nchw_hint, pair
+from fastconv.ops.arguments import full_precision, nchw_hint, pair
 from fastconv.ops.max_pool2d import pool2d_problem
 
 NAME = "trainable_subsampling"
 
 
 class TrainableSubsampling(Op):
+    autocast = "float32"
+
     window: tuple[int, int]
 
     def infer(self, x, coefficient, bias):
-        dtype = float_dtype(NAME, x=x, coefficient=coefficient, bias=bias)
+        dtype = full_precision(NAME, x=x, coefficient=coefficient, bias=bias)
         self.problem = p = pool2d_problem(
             NAME, x, self.window, self.window, (0, 0, 0, 0), (1, 1), ceil_mode=False
         )
