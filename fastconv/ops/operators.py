@@ -11,6 +11,7 @@ from fastconv.ops import (
     comparisons,
     elementwise,
     indexing,
+    matmul,
     reductions,
     reshape,
     selection,
@@ -82,6 +83,8 @@ for _name, _f in _COMPARISONS.items():
 for _f in _METHODS:
     setattr(Tensor, _f.__name__, _f)
 
+Tensor.__matmul__ = _operator(matmul.matmul)
+Tensor.__rmatmul__ = _reflected(matmul.matmul)
 Tensor.__neg__ = elementwise.neg
 Tensor.__abs__ = elementwise.abs
 Tensor.__getitem__ = indexing.getitem

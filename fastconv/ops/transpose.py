@@ -17,14 +17,14 @@ class Transpose(Op):
             raise ArgumentError(
                 f"transpose: axes {self.axes} must name each of the {x.ndim} axes of {x.shape} once"
             )
-        self.order = axes
+        self.permutation = axes
         return (Spec(tuple([x.shape[a] for a in axes]), x.dtype),), ()
 
     def forward(self, K, out, aux, x):
-        out[0][...] = array_module(x).transpose(x, self.order)
+        out[0][...] = array_module(x).transpose(x, self.permutation)
 
     def backward(self, K, gy):
-        inverse = tuple([self.order.index(i) for i in range(gy.ndim)])
+        inverse = tuple([self.permutation.index(i) for i in range(gy.ndim)])
         gy = array_module(gy).transpose(gy, inverse)
         gx = K.empty(gy.shape, gy.dtype)
         gx[...] = gy
