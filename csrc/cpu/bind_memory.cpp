@@ -1,4 +1,6 @@
 // empty, memory_stats, reset_peak_memory, empty_cache
+#include <vector>
+
 #include "cpu/allocator.h"
 #include "cpu/arrays.h"
 #include "cpu/bindings.h"
@@ -12,8 +14,15 @@ void release_capsule(PyObject* capsule) {
   release(PyCapsule_GetPointer(capsule, nullptr), bytes);
 }
 
-py::array empty(const std::vector<py::ssize_t>& shape, const py::object& dtype_like) {
+// shape: an int or a sequence of ints
+py::array empty(const py::object& shape_like, const py::object& dtype_like) {
   const py::dtype dtype = py::dtype::from_args(dtype_like);
+  std::vector<py::ssize_t> shape;
+  if (py::isinstance<py::int_>(shape_like)) {
+    shape.push_back(py::cast<py::ssize_t>(shape_like));
+  } else {
+    for (py::handle d : shape_like) shape.push_back(py::cast<py::ssize_t>(d));
+  }
   if (dtype.attr("hasobject").cast<bool>()) refuse("empty: dtype", "numbers", py::str(dtype));
   py::ssize_t bytes = dtype.itemsize();
   for (py::ssize_t d : shape) {

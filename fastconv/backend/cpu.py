@@ -8,18 +8,19 @@ import functools
 import numpy as np
 
 from fastconv import _cpu
+from fastconv.backend.cpu_check import check_float as _check
+from fastconv.backend.cpu_check import check_float_dtype
+from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.problem import NO_EPILOGUE
-from fastconv.errors import AlgorithmError, DTypeError
+from fastconv.errors import AlgorithmError
 
 NAME = "cpu"
 
 
-def _check(function, array):
-    if array.dtype.char not in "fd":
-        raise DTypeError(
-            f"{function}: the CPU kernels take float32 and float64, came {array.dtype}; convert with "
-            'astype, or use fc.use_backend("reference")'
-        )
+def _itemsize(function, dtype):
+    dtype = np.dtype(dtype)
+    check_float_dtype(function, dtype)
+    return dtype.itemsize
 
 
 # ---- memory and threads
@@ -49,14 +50,15 @@ def _is_matrix_product(p):
 
 
 def conv2d_algorithms(problem, direction, dtype):
-    """Names of the algorithms that fit, best first: "1x1" (a plain matrix product), "direct_depthwise",
-    "implicit" (the image is gathered while it is packed), "im2col" (columns in the workspace)."""
-    names = ["implicit", "im2col"]
+    """Names of the algorithms that fit, best first: "1x1" (a plain matrix product),
+    "direct_depthwise", "implicit" (the image is gathered while it is packed), "im2col" (columns in
+    the workspace)."""
+    special = ()
     if _is_matrix_product(problem):
-        names.insert(0, "1x1")
-    if _is_depthwise(problem):
-        names.insert(0, "direct_depthwise")
-    return names
+        special = ("1x1",)
+    elif _is_depthwise(problem):
+        special = ("direct_depthwise",)
+    return (*special, "implicit", "im2col")
 
 
 @functools.cache
@@ -66,13 +68,13 @@ def conv2d_choose(problem, direction, dtype, precision):
 
 
 def conv2d_workspace(problem, direction, algorithm, dtype):
-    """Bytes of scratch memory; grows with the number of threads (the result does not depend on it)."""
+    """Bytes of scratch memory; grows with the number of threads (the result does not)."""
     if algorithm not in conv2d_algorithms(problem, direction, dtype):
         raise AlgorithmError(
             f"conv2d {direction}: algorithm {algorithm!r} does not fit {problem}; these do: "
             f"{', '.join(conv2d_algorithms(problem, direction, dtype))}"
         )
-    return _cpu.conv2d_workspace(problem, direction, algorithm, np.dtype(dtype).itemsize)
+    return _cpu.conv2d_workspace(problem, direction, algorithm, _itemsize("conv2d", dtype))
 
 
 def conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None):
@@ -94,7 +96,7 @@ def conv2d_wgrad(x, gy, gw, problem, algorithm, workspace, prologue=None):
 
 
 def gemm_workspace(m, n, k, dtype):
-    return _cpu.gemm_workspace(m, n, k, np.dtype(dtype).itemsize)
+    return _cpu.gemm_workspace(m, n, k, _itemsize("gemm", dtype))
 
 
 def gemm(a, b, c, trans_a, trans_b, workspace, epilogue=NO_EPILOGUE):
@@ -113,7 +115,3 @@ def channel_sum(x, y):
 def channel_stats(x, sums):
     _check("channel_stats", x)
     _cpu.channel_stats(x, sums)
-
-
-# ---- (the wrappers of the other kernels follow here: pooling, norms, element-wise, resize, losses,
-#      optimizer steps)

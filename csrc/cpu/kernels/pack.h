@@ -8,19 +8,10 @@
 
 #include "cpu/gemm.h"
 #include "cpu/kernels/epilogue.h"
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels/micro_kernel.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-template <class T>
-constexpr int kNr = 2 * kVw<T>;
-// l is cut into blocks of kKc, in order: an A and a B panel stay in the first-level cache
-template <class T>
-constexpr int kKc = 1024 / sizeof(T);
-// one cache line more, so that rows of a panel do not share cache sets
-template <class T>
-constexpr int kLda = kKc<T> + 64 / sizeof(T);
 
 // Overlapping block moves; rows of a few elements are common (three colours, kMr).
 template <class T>
