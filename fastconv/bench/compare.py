@@ -14,6 +14,11 @@ from fastconv.bench.workload import build
 from fastconv.errors import FastconvError
 
 FACTOR = 16  # our error may be this many times the reference's, or as many roundings of the result
+# where a rounding crosses the kink of a ReLU or makes another pixel win a max pool, a gradient
+# jumps by
+# far more than rounding: measured 5e-4 in ResNet-18, where the same kernels in float64 agree to
+# 1e-14
+GRADIENT_FLOOR = 0.5  # power of eps
 IMAGES = 2  # compared on a small batch: float64 is slow
 
 
@@ -35,7 +40,8 @@ def compare(name: str, dtype: str, training: bool) -> dict[str, float]:
     for key, y64 in exact.items():
         size = float(np.linalg.norm(y64))
         error = float(np.linalg.norm(ours[key] - y64))
-        allowed = FACTOR * max(float(np.linalg.norm(reference[key] - y64)), eps * size)
+        floor = eps if key == "logits" else eps**GRADIENT_FLOOR
+        allowed = FACTOR * max(float(np.linalg.norm(reference[key] - y64)), floor * size)
         if not error <= allowed:
             raise MismatchError(
                 f"{name}: {key} differs from the float64 reference by {error:.3g} (norm"

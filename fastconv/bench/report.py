@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +13,7 @@ from fastconv.bench.machine import Machine
 from fastconv.bench.network import NetworkResult
 
 MB = 1e6
+WIDTH = 120  # columns that the tables need
 
 
 @dataclass
@@ -40,18 +42,18 @@ COST_COLUMNS = (
     "MACs",
     "FLOPs",
     "saved MB",
-    "peak MB inference\npredicted / measured",
-    "peak MB training\npredicted / measured",
+    "peak MB infer\npredict/measure",
+    "peak MB train\npredict/measure",
 )
 TIME_COLUMNS = (
     "network",
     "mode",
     "side",
-    "ms per batch",
+    "ms/batch",
     "spread",
-    "images/s",
-    "reference / it",
-    "% of FMA peak",
+    "img/s",
+    "times\nreference",
+    "% FMA\npeak",
     "GB/s",
 )
 
@@ -75,11 +77,12 @@ def cost_rows(report: Report) -> list[list[str]]:
 
 def _peaks(r, mode):
     predicted, measured = r.cost.predicted_peak.get(mode), r.measured_peak.get(mode)
-    return " / ".join("-" if v is None else f"{v / MB:,.1f}" for v in (predicted, measured))
+    return "/".join("-" if v is None else f"{v / MB:,.1f}" for v in (predicted, measured))
 
 
 def time_rows(report: Report) -> list[list[str]]:
-    """One row per network, mode and side; the ratio is the reference's median over this side's."""
+    """One row per network, mode and side; how many times the reference's speed this side has:
+    median over median."""
     rows = []
     for r in report.results:
         for mode, sides in r.times.items():
@@ -90,7 +93,7 @@ def time_rows(report: Report) -> list[list[str]]:
                         mode,
                         side,
                         f"{1e3 * t.median:,.1f}",
-                        f"{100 * t.spread:.0f} %",
+                        f"{100 * t.spread:.0f}%",
                         f"{r.batch / t.median:,.1f}",
                         f"{sides['reference'].median / t.median:.2f}",
                         f"{100 * t.of_peak:.1f}",
@@ -118,9 +121,10 @@ def headline(report: Report) -> list[str]:
 
 def print_report(report: Report) -> None:
     """Tables on standard output."""
-    console = Console(soft_wrap=False)
+    # figures are never cut off: a terminal that is too narrow, or a pipe, gets long lines instead
+    console = Console(width=max(Console().width, WIDTH))
     for title, columns, rows in _tables(report):
-        table = Table(title=title, title_justify="left")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for i, column in enumerate(columns):
             table.add_column(
                 column, justify="left" if i < 1 or column in ("mode", "side") else "right"
