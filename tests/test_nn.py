@@ -131,7 +131,16 @@ def test_freeze_stops_gradients_and_unfreeze_gives_them_back():
     block.unfreeze()
     F.sum(block(image(2, 5, 5, 3))).backward()
     assert block.conv.weight.grad is not None
-    block.zero_grad()
+    block.freeze()
+    assert all(p.grad is None for p in block.parameters())
+    assert not block(image(2, 5, 5, 3)).requires_grad
+
+
+def test_zero_grad():
+    block = Block()
+    F.sum(block(image(2, 5, 5, 3))).backward()
+    assert all(p.grad is not None for p in block.parameters())
+    assert block.zero_grad() is block
     assert all(p.grad is None for p in block.parameters())
 
 

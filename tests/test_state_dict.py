@@ -97,6 +97,22 @@ def test_load_state_dict_names_everything_that_is_wrong_and_loads_nothing():
     assert same(values(model), before)
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda state: state.pop("0.bias"), "missing"),
+        (lambda state: state.update(more=np.zeros(1)), "unexpected"),
+        (lambda state: state.update({"0.bias": np.zeros(5, "float32")}), "misshapen"),
+    ],
+)
+def test_one_fault_of_each_kind_is_enough(change, text):
+    model = network()
+    state = model.state_dict()
+    change(state)
+    with pytest.raises(StateDictError, match=rf"{text} \(1\)"):
+        model.load_state_dict(state)
+
+
 def test_strict_false_reports_and_loads_the_rest_but_never_wrong_shapes():
     model = network()
     state = nn.StateDict({"0.bias": np.arange(4, dtype="float32"), "old.weight": np.zeros(3)})
