@@ -1,6 +1,8 @@
 """dtype names that fastconv knows; bfloat16 comes from ml_dtypes, imported only when it is asked
 for."""
 
+from functools import cache
+
 import numpy as np
 
 from fastconv.errors import DTypeError
@@ -24,6 +26,7 @@ def as_dtype(dtype) -> np.dtype:
         raise DTypeError(f"dtype: {dtype!r} is not a dtype that NumPy or fastconv knows") from None
 
 
+@cache  # a dtype's name takes numpy longer to make than a small op takes altogether
 def is_float(dtype: np.dtype) -> bool:
     """True for float64, float32, float16 and bfloat16: what can have a gradient."""
     return dtype.name in _FLOATS

@@ -16,7 +16,7 @@ from fastconv.core.autocast import cast_inputs
 from fastconv.core.spec import Spec
 from fastconv.core.state import state
 from fastconv.core.tensor import Tensor
-from fastconv.core.trace import Record, Saved, TracedBuffer, new_buffer
+from fastconv.core.trace import Buffer, Record, Saved, TracedBuffer, new_buffer
 from fastconv.errors import GradientError
 
 _order = count()
@@ -42,9 +42,15 @@ class Op:
     passes: ClassVar[tuple[int, ...]] = ()
     shares: ClassVar[tuple[int, ...]] = ()
 
+    # set by the gate where there is a Trace
+    aux_buffers = None
+    record = None
+    meta_inputs = None
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         dataclass(eq=False)(cls)
+        cls.field_names = tuple([f.name for f in fields(cls)])
 
     # ---- what a subclass says
 
@@ -91,7 +97,8 @@ class Op:
         if state.autocast is not None:
             inputs = cast_inputs(self, inputs)
         arrays = [None if x is None else x._data for x in inputs]
-        self.needs = tuple([x is not None and x.requires_grad and state.grad for x in inputs])
+        grad = state.grad
+        self.needs = tuple([grad and x is not None and x.requires_grad for x in inputs])
         specs, aux_specs = self.infer(*arrays)
 
         if trace is None:
@@ -104,87 +111,100 @@ class Op:
             empty = Spec if meta else K.empty
         out, buffers = [], []
         for s in specs:
-            if s.alias is None:
-                out.append(empty(s.shape, s.dtype))
-                buffers.append(new_buffer(s.nbytes if trace else 0, "activation"))
-            else:
+            if s.alias is not None:
                 out.append(Spec(s.shape, s.dtype) if meta else self.view(arrays[s.alias], s))
                 buffers.append(inputs[s.alias]._buffer)
-        aux = tuple([empty(s.shape, s.dtype) for s in aux_specs])
+            else:
+                out.append(empty(s.shape, s.dtype))
+                buffers.append(
+                    Buffer("activation")
+                    if trace is None
+                    else TracedBuffer(trace, s.nbytes, "activation")
+                )
+        aux = tuple([empty(s.shape, s.dtype) for s in aux_specs]) if aux_specs else ()
 
         if trace is None:
             self.forward(K, out, aux, *arrays)
         else:
             aux_buffers = [TracedBuffer(trace, a.nbytes, "activation") for a in aux]
-            seconds = self._forward_traced(trace, K, out, aux, arrays)
+            workspace = self.workspace(K, "forward")
+            seconds = self._forward_traced(trace, workspace, K, out, aux, arrays)
         for i in self.mutates:
             if inputs[i] is not None:
                 inputs[i]._buffer.version += 1
 
         op = self if True in self.needs else None
-        results = [
-            Tensor._from_op(a, op, i, buffer)
-            for i, (a, buffer) in enumerate(zip(out, buffers, strict=True))
-        ]
+        results = [Tensor._from_op(a, op, i, buffers[i]) for i, a in enumerate(out)]
         if op is not None:
             self._save(K, inputs, results, arrays, out, aux)
         if trace is not None:
             if op is not None:
                 self.aux_buffers = aux_buffers
                 self.meta_inputs = arrays if meta else None
-            self._append_record(trace, K, inputs, results, aux_buffers, seconds)
+            self._append_record(trace, K, inputs, results, aux_buffers, workspace, seconds)
         return results[0] if len(results) == 1 else tuple(results)
 
     def _save(self, K, inputs, results, arrays, out, aux):
         self.order = next(_order)
         self.K = K
         self.aux = aux
-        self.aux_buffers = self.record = self.meta_inputs = None
-        self.saved = saved = self.saves(arrays, out, self.needs)
-        ids = {id(a) for a in saved}
-        self.guards = [
-            (x._buffer, x._buffer.version)
-            for x in (*inputs, *results)
-            if x is not None and id(x._data) in ids
-        ]
-        # edges hold ops and leaves, not intermediate tensors: what is not saved is freed
-        self.edges = tuple(
-            [
-                (x if x._op is None else (x._op, x._index)) if need else None
-                for x, need in zip(inputs, self.needs, strict=True)
-            ]
-        )
         self.outputs = len(results)
+        # edges hold ops and leaves, not intermediate tensors: what is not saved is freed
+        self.edges = [
+            (x if x._op is None else (x._op, x._index)) if need else None
+            for x, need in zip(inputs, self.needs)
+        ]
+        self.saved = saved = self.saves(arrays, out, self.needs)
+        self.guards = guards = []
+        if saved:
+            ids = {id(a) for a in saved}
+            for x in (*inputs, *results):
+                if x is not None and id(x._data) in ids:
+                    guards.append((x._buffer, x._buffer.version))
 
-    def _forward_traced(self, trace, K, out, aux, arrays):
+    def _forward_traced(self, trace, workspace, K, out, aux, arrays):
         if trace.on_enter is not None:
             trace.on_enter(self)
-        trace.transient("workspace", self.workspace(K, "forward"))
+        if workspace:
+            trace.transient("workspace", workspace)
         if trace.meta:
             return None
         start = perf_counter()
         self.forward(K, out, aux, *arrays)
         return perf_counter() - start if trace.time else None
 
-    def _append_record(self, trace, K, inputs, results, aux_buffers, seconds):
-        macs = self.macs(*[None if x is None else x._data for x in (*inputs, *results)])
+    def _append_record(self, trace, K, inputs, results, aux_buffers, workspace, seconds):
+        shapes, arrays, buffers = [], [], {}
+        for x in (*inputs, *results):
+            if x is None:
+                shapes.append(None)
+                arrays.append(None)
+                continue
+            a = x._data
+            shapes.append((a.shape, a.dtype))
+            arrays.append(a)
+            buffers[x._buffer] = a.nbytes
+        macs = self.macs(*arrays)
         graph = True in self.needs
-        buffers = {x._buffer: x.nbytes for x in (*inputs, *results) if x is not None}
-        kept = {b: buffers[b] for b, _ in self.guards} if graph else {}
-        kept.update((b, b.nbytes) for b in aux_buffers if graph)
+        saved = {}
+        if graph:
+            for b, _ in self.guards:
+                saved[b] = Saved(b.serial, buffers[b], b.kind)
+            for b in aux_buffers:
+                saved[b] = Saved(b.serial, b.nbytes, b.kind)
         record = Record(
             name=type(self).__name__,
-            fields={f.name: getattr(self, f.name) for f in fields(self)},
+            fields={name: getattr(self, name) for name in self.field_names},
             module=trace.modules[-1] if trace.modules else None,
-            inputs=tuple(None if x is None else (x.shape, x.dtype) for x in inputs),
-            outputs=tuple((r.shape, r.dtype) for r in results),
+            inputs=tuple(shapes[: len(inputs)]),
+            outputs=tuple(shapes[len(inputs) :]),
             needs=self.needs,
             macs=macs,
-            backward_macs=macs * sum(self.needs[i] for i in self.bilinear),
+            backward_macs=macs and macs * sum([self.needs[i] for i in self.bilinear]),
             bytes=sum(buffers.values()),
-            saved=tuple(Saved(b.serial, nbytes, b.kind) for b, nbytes in kept.items()),
-            aux_bytes=sum(b.nbytes for b in aux_buffers),
-            workspace_bytes=self.workspace(K, "forward"),
+            saved=tuple(saved.values()),
+            aux_bytes=sum([b.nbytes for b in aux_buffers]),
+            workspace_bytes=workspace,
             kernel=self.kernel(K),
             seconds=seconds,
         )

@@ -32,7 +32,9 @@ class TracedBuffer(Buffer):
     __slots__ = ("nbytes", "trace")
 
     def __init__(self, trace, nbytes, kind):
-        super().__init__(kind)
+        self.kind = kind
+        self.serial = next(_serials)
+        self.version = 0
         self.trace = trace
         self.nbytes = nbytes
         trace._count(kind, nbytes)

@@ -25,14 +25,14 @@ from fastconv.ops.broadcast import broadcast_shape, number_dtype, operands, sum_
 class Binary(Op):
     """z = ufunc(x, y)."""
 
+    name: ClassVar[str] = ""
     ufunc: ClassVar[str] = ""
 
     def infer(self, x, y):
-        name = type(self).__name__.lower()
-        dtype = number_dtype(name, x, y)
+        dtype = number_dtype(self.name, x, y)
         self.x_shape, self.y_shape = x.shape, y.shape
-        self.z = Spec(broadcast_shape(name, x, y), dtype)
-        return (self.z,), ()
+        self.z = z = Spec(broadcast_shape(self.name, x, y), dtype)
+        return (z,), ()
 
     def workspace(self, K, direction):
         # the full-size product of a gradient that is then summed to its operand's shape
@@ -63,11 +63,14 @@ class Binary(Op):
 
 
 class Add(Binary):
-    ufunc = "add"
+    name, ufunc = "add", "add"
 
     def infer(self, x, y):
         specs = super().infer(x, y)
-        self.passes = tuple(i for i, a in enumerate((x, y)) if a.size == self.z.size)
+        if x.shape == y.shape:
+            self.passes = (0, 1)
+        else:
+            self.passes = tuple([i for i, a in enumerate((x, y)) if a.size == self.z.size])
         return specs
 
     def workspace(self, K, direction):
@@ -88,7 +91,7 @@ class Add(Binary):
 
 
 class Sub(Binary):
-    ufunc = "subtract"
+    name, ufunc = "sub", "subtract"
 
     def infer(self, x, y):
         specs = super().infer(x, y)
@@ -112,7 +115,7 @@ class Sub(Binary):
 
 
 class Mul(Binary):
-    ufunc = "multiply"
+    name, ufunc = "mul", "multiply"
 
     def saves(self, inputs, outputs, needs):
         x, y = inputs
@@ -123,7 +126,7 @@ class Mul(Binary):
 
 
 class Div(Binary):
-    ufunc = "divide"
+    name, ufunc = "div", "divide"
 
     def infer(self, x, y):
         float_dtype("div", x=x, y=y)
@@ -143,7 +146,7 @@ class Div(Binary):
 
 
 class Pow(Binary):
-    ufunc = "power"
+    name, ufunc = "pow", "power"
 
     def infer(self, x, y):
         float_dtype("pow", x=x, y=y)
@@ -168,7 +171,7 @@ class Pow(Binary):
 
 
 class Maximum(Binary):
-    ufunc = "maximum"
+    name, ufunc = "maximum", "maximum"
 
     def partial(self, xp, gz, wanted, product):
         mine, other = self.saved[wanted], self.saved[1 - wanted]
@@ -178,7 +181,7 @@ class Maximum(Binary):
 
 
 class Minimum(Maximum):
-    ufunc = "minimum"
+    name, ufunc = "minimum", "minimum"
 
 
 @function

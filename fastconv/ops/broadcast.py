@@ -74,7 +74,7 @@ def number_dtype(name: str, x, y) -> np.dtype:
             f"{name}: the operands are {x.dtype} and {y.dtype}; convert one, for example"
             f" .astype('{x.dtype}')"
         )
-    if x.dtype == bool:
+    if x.dtype.kind == "b":
         raise DTypeError(f"{name}: operands are bool; convert them with .astype('float32')")
     return x.dtype
 
