@@ -1,8 +1,8 @@
 """Installs fastconv into clean environments, as a stranger would, and runs it there.
 
-The wheel that pip builds from the sdist; the sdist without a compiler (must fail with the fix in its
-text) and with FASTCONV_NATIVE=OFF. Core dependencies only. Prints the size of the environment and
-the time of `import fastconv`.
+The wheel that pip builds from the sdist; the sdist without a compiler (must fail with the fix in
+its text) and with FASTCONV_NATIVE=OFF. Core dependencies only. Prints the size of the environment
+and the time of `import fastconv`.
 """
 
 import os
