@@ -137,7 +137,8 @@ std::vector<GemmJob<T>> dgrad_jobs(const Conv2dProblem& p, Algorithm algorithm, 
 
     // rows (tap row, tap column, k); columns c
     Source<T>& b = job.b;
-    b.base = job.k > 0 ? w + (v.first * p.s + u.first) * p.cg() : w;
+    b.base = w;
+    b.offset = (v.first * p.s + u.first) * p.cg();
     b.group_stride = p.kg() * p.r * p.s * p.cg();
     b.d1 = b.h_end = std::max<int64_t>(u.count, 1);
     b.d2 = b.w_end = p.kg();
@@ -147,7 +148,8 @@ std::vector<GemmJob<T>> dgrad_jobs(const Conv2dProblem& p, Algorithm algorithm, 
     b.run = p.cg();
 
     Target<T>& c = job.c;
-    c.base = gx + (phase_h * p.w + phase_w) * p.c;
+    c.base = gx;
+    c.offset = (phase_h * p.w + phase_w) * p.c;
     c.group_stride = p.cg();
     c.d1 = v.rows;
     c.d2 = u.rows;
@@ -180,13 +182,12 @@ struct Pieces {
   GemmJob<T> piece(int64_t group, int64_t first, int64_t count, const T* buffer) const {
     GemmJob<T> part = job;
     part.groups = 1;
-    part.a.base += group * job.a.group_stride;
-    part.b.base += group * job.b.group_stride;
-    part.c.base += group * job.c.group_stride;
+    part.a.offset += group * job.a.group_stride;
+    part.b.offset += group * job.b.group_stride;
+    part.c.offset += group * job.c.group_stride;
     Epilogue<T>& e = part.epilogue;
     if (e.scale) e.scale += group * job.n;
     if (e.shift) e.shift += group * job.n;
-    if (e.residual) e.residual += group * job.c.group_stride;
     if (of_b) {
       part.k = count;
       part.a.first_row = first;
@@ -202,7 +203,7 @@ struct Pieces {
 
   Source<T> windows_of(int64_t group) const {
     Source<T> source = of_b ? job.b : job.a;
-    source.base += group * source.group_stride;
+    source.offset += group * source.group_stride;
     if (source.prologue.scale) {
       source.prologue.scale += group * source.run;
       source.prologue.shift += group * source.run;

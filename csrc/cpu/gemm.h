@@ -14,13 +14,13 @@ namespace fc {
 
 // A matrix in memory or a virtual one. Row i = (i0*d1 + i1)*d2 + i2 and column (t1*taps2 + t2)*run
 // + c are the element
-//   base[group*group_stride + i0*s0 + h*s1 + w*s2 + c]
+//   base[offset + group*group_stride + i0*s0 + h*s1 + w*s2 + c]
 //   h = i1*mul1 + off1 + t1*step1,  w = i2*mul2 + off2 + t2*step2
 // and 0 where h is outside [0, h_end) or w outside [0, w_end).
 template <class T>
 struct Source {
   const T* base = nullptr;
-  int64_t group_stride = 0;
+  int64_t offset = 0, group_stride = 0;
   int64_t first_row = 0;  // row 0 of the product is this row
   int64_t d1 = 1, d2 = 1;
   int64_t s0 = 0, s1 = 0, s2 = 0;
@@ -43,11 +43,12 @@ Source<T> matrix_source(const T* base, int64_t rows, int64_t columns, int64_t ld
   return s;
 }
 
-// Where row i = (i0*d1 + i1)*d2 + i2 of the result goes: base + group*group_stride + i0*s0 + ...
+// Where row i = (i0*d1 + i1)*d2 + i2 of the result begins:
+//   base + offset + group*group_stride + i0*s0 + i1*s1 + i2*s2
 template <class T>
 struct Target {
   T* base = nullptr;
-  int64_t group_stride = 0;
+  int64_t offset = 0, group_stride = 0;
   int64_t first_row = 0;
   int64_t d1 = 1, d2 = 1;
   int64_t s0 = 0, s1 = 0, s2 = 0;

@@ -163,11 +163,12 @@ class Product {
   };
 
   T* target(const Cursor& cursor, int64_t group) const {
-    return job_.c.base + group * job_.c.group_stride + cursor.offset();
+    return job_.c.base + job_.c.offset + group * job_.c.group_stride + cursor.offset();
   }
 
   void dots() {
     const Source<T>&a = job_.a, &b = job_.b;
+    const T *a0 = a.base + a.offset + a.first_row * a.s2, *b0 = b.base + b.offset;
     parallel(panels(), 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t column = panel * kNr<T>, count = min(kNr<T>, job_.n - column);
@@ -176,7 +177,7 @@ class Product {
           T v[kNr<T>];
           T* c = target(cursor, 0) + column;
           for (int64_t j = 0; j < count; ++j) {
-            v[j] = dot(a.base + (a.first_row + i) * a.s2, b.base + (column + j) * b.s2, job_.k);
+            v[j] = dot(a0 + i * a.s2, b0 + (column + j) * b.s2, job_.k);
           }
           if (job_.accumulate) affine_row<T>(v, count, nullptr, nullptr, c);
           finish(v, c, 0, column, count);

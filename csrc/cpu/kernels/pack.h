@@ -79,7 +79,7 @@ inline void apply_prologue(const Prologue<T>& p, int64_t channel, T* v, int64_t 
 template <class T>
 void gather_slice(const Source<T>& s, int64_t group, const Slice<T>& slice, int64_t row,
                   int64_t rows, T* dst, int64_t stride) {
-  const T* base = s.base + group * s.group_stride;
+  const T* base = s.base + s.offset + group * s.group_stride;
   row += s.first_row;
   int64_t i2 = row % s.d2, i1 = row / s.d2 % s.d1, i0 = row / s.d2 / s.d1;
   for (int64_t r = 0; r < rows; ++r, dst += stride) {
