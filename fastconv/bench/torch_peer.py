@@ -1,0 +1,48 @@
+"""PyTorch beside us in the same run: eager, channels_last, the same weights, as many threads.
+
+Before it is timed its logits are compared with ours.
+"""
+
+import numpy as np
+import torch
+
+import fastconv as fc
+from fastconv.bench.compare import MismatchError
+from fastconv.bench.machine import thread_count
+from fastconv.bench.torch_networks import twin
+
+NAME = "torch"
+
+# float32 logits of two libraries: far above their rounding, far below what one wrong weight does
+AGREEMENT = 1e-3
+
+
+def step(work, mode):
+    """A function that runs one inference or training step of work's network in PyTorch."""
+    torch.set_num_threads(thread_count())
+    net = twin(work.name)
+    weights = fc.to_torch_state_dict(work.model)
+    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
+    dtype = getattr(torch, work.x.dtype.name)
+    net = net.to(dtype=dtype, memory_format=torch.channels_last)
+    images = torch.from_numpy(work.x.numpy()).permute(0, 3, 1, 2)  # a view: channels_last already
+    labels = torch.from_numpy(work.labels.numpy())
+
+    def infer():
+        net.eval()
+        with torch.inference_mode():
+            return net(images)
+
+    ours, theirs = work.infer().numpy(), infer().numpy()
+    error = float(np.linalg.norm(ours - theirs) / np.linalg.norm(ours))
+    if not error <= AGREEMENT:
+        raise MismatchError(f"{work.name}: logits differ from PyTorch's by {error:.2g}, relative")
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+
+    def train():
+        net.train()
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+
+    return infer if mode == "inference" else train
