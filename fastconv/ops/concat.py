@@ -54,10 +54,8 @@ def common_dtype(name, xs):
 def sequence(name, arrays):
     """arrays (a non-empty list or tuple) as Tensors."""
     if not isinstance(arrays, list | tuple) or not arrays:
-        raise ArgumentError(
-            f"{name}: expected a list of at least one tensor, got {type(arrays).__name__}"
-            + ("" if arrays else " of none")
-        )
+        came = arrays if isinstance(arrays, list | tuple) else type(arrays).__name__
+        raise ArgumentError(f"{name}: expected a list of at least one tensor, got {came}")
     return [as_tensor(a) for a in arrays]
 
 
