@@ -129,11 +129,15 @@ def test_running_statistics(f, backend, rng):
 
 def test_eval_leaves_running_statistics_and_saved_values_alone(rng):
     """A second eval pass between forward and backward overwrites nothing."""
-    x, gamma = fc.tensor(rng.standard_normal((4, 2)), True), fc.tensor(np.ones(2), True)
+    x, gamma = fc.tensor(rng.standard_normal((3, 4, 4, 2)), True), fc.tensor(np.ones(2), True)
+    w = fc.tensor(rng.standard_normal((2, 3, 3, 2)))
     mean, var = fc.tensor(np.zeros(2)), fc.tensor(np.ones(2))
     y = F.batch_norm(x, gamma, None, mean, var)
+    z = F.conv_bn_act(x, w, None, gamma, None, mean, var)
     F.batch_norm(x, gamma, None, mean, var)
+    F.conv_bn_act(x, w, None, gamma, None, mean, var)
     y.sum().backward()
+    z.sum().backward()
     np.testing.assert_array_equal(mean.numpy(), np.zeros(2))
 
 

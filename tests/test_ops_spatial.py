@@ -116,7 +116,9 @@ KEPT = [
     # x, gamma; mean and 1/std
     ("batch_norm", (X, (4,), (4,), (4,), (4,)), (1, 1, 1, 0, 0), {"training": True},
      (288 + 4 + 8) * 4),
+    ("batch_norm", (X, (4,), (4,), (4,), (4,)), (0, 0, 1, 0, 0), {"training": True}, 8 * 4),
     ("batch_norm", (X, (4,), (4,), (4,), (4,)), (1, 0, 0, 0, 0), {}, (4 + 4) * 4),
+    ("layer_norm", (X, (4,), (4,)), (0, 0, 1), {}, 2 * 72 * 4),  # mean and 1/std per position
 ]  # fmt: skip
 
 
@@ -124,6 +126,19 @@ KEPT = [
 def test_no_more_is_kept_than_backward_reads(name, shapes, needs, arguments, nbytes):
     record = record_of(getattr(F, name), *shapes, needs=[bool(n) for n in needs], **arguments)
     assert sum(s.nbytes for s in record.saved) == nbytes
+    if not any(needs):
+        assert record.aux_bytes == 0
+
+
+def test_max_pool2d_keeps_a_byte_per_output_while_positions_fit(backend):
+    x = np.zeros((1, 17, 17, 1))
+    x[0, 16, 15] = 1  # position 287 of the 17x17 window
+    for size, nbytes in ((16, 1), (17, 4)):
+        record = record_of(F.max_pool2d, x.shape, kernel_size=size, stride=17)
+        assert sum(s.nbytes for s in record.saved) == nbytes
+    t = fc.tensor(x, requires_grad=True)
+    F.max_pool2d(t, 17).backward(np.ones((1, 1, 1, 1)))
+    np.testing.assert_array_equal(t.grad.numpy(), x)
 
 
 def conv_bn_act_record(needs, act, training, residual=True):

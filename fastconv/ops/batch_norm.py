@@ -71,6 +71,7 @@ class BatchNorm(Op):
             mean, rstd = self.aux
         else:
             (rstd,) = self.aux
+            mean = mean_or_filler(mean, rstd)
         gx = K.empty(gy.shape, gy.dtype) if self.needs[0] else None
         ggamma, gbeta = (
             K.empty((self.channels,), rstd.dtype) if need else None for need in self.needs[1:3]
@@ -98,6 +99,11 @@ def inverse_root(var, eps, out):
     xp.add(var, eps, out=out)
     xp.sqrt(out, out=out)
     xp.divide(1, out, out=out)
+
+
+def mean_or_filler(mean, rstd):
+    """mean, or where no gradient reads it and it was not kept, an array that kernels accept."""
+    return rstd if mean is None else mean
 
 
 def check_channels(name, x, channels, parameters, training):

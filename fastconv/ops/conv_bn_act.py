@@ -21,6 +21,7 @@ from fastconv.ops.batch_norm import (
     check_channels,
     check_constants,
     inverse_root,
+    mean_or_filler,
     statistics_dtype,
     sums_bytes,
 )
@@ -187,7 +188,7 @@ class ConvBnAct(Op):
             return self._backward_folded(K, gy, kept)
         p, needs = self.problem, self.needs
         z, rstd = self.aux[0], self.aux[-1]
-        mean = self.aux[1] if self.training else kept.mean
+        mean = self.aux[1] if self.training else mean_or_filler(kept.mean, rstd)
         gz = K.empty(p.y_shape, gy.dtype) if self._through_norm() else None
         ggamma, gbeta = (K.empty((p.k,), rstd.dtype) if needs[i] else None for i in (GAMMA, BETA))
         gresidual = gx = gw = gb = None

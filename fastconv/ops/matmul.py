@@ -63,6 +63,8 @@ class Matmul(Op):
 
     def workspace(self, K, direction):
         m, n, k = self.m, self.n, self.k
+        if not prod(self.batch):
+            return 0
         if direction == "forward":
             return K.gemm_workspace(m, n, k, self.dtype)
         gradients = zip(((m, k, n), (k, n, m)), self._matrices_of_inputs(), self.needs, strict=True)

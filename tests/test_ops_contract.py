@@ -1,0 +1,126 @@
+"""What an op promises the gate, on every case that has a choice: scratch memory, and gradients by
+demand."""
+
+import itertools
+import weakref
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv.backend import table_for
+from fastconv.core import Op
+from tests.cases import CASES
+from tests.conv_cases import CONV_CASES
+from tests.spatial_cases import SPATIAL_CASES
+
+SEVERAL = [c for c in CASES if c.gradient and sum(i.differentiable for i in c.inputs) > 1]
+
+
+class Allocations:
+    """Every array that the table's `empty` hands out: when it is born and when it dies."""
+
+    def __init__(self, monkeypatch):
+        table = table_for([])
+        self.events = []
+        self.serials = {}  # by id of the arrays alive: Python gives an id again
+        plain, count = table.empty, itertools.count()
+
+        def empty(shape, dtype, *more):
+            a = plain(shape, dtype, *more)
+            serial = self.serials[id(a)] = next(count)
+            self.events.append((serial, a.nbytes))
+            weakref.finalize(a, self._freed, id(a), serial, a.nbytes)
+            return a
+
+        monkeypatch.setattr(table, "empty", empty)
+
+    def _freed(self, key, serial, nbytes):
+        self.events.append((serial, -nbytes))
+        if self.serials[key] == serial:
+            del self.serials[key]
+
+    def peak(self, results):
+        """The most that was alive at once beside the results since the last call."""
+        kept = {self.serials.get(id(owner)) for a in results for owner in (a, a.base)}
+        live, most = 0, 0
+        for serial, nbytes in self.events:
+            live += 0 if serial in kept else nbytes
+            most = max(most, live)
+        self.events.clear()
+        return most
+
+
+@pytest.mark.parametrize("case", [*CONV_CASES, *SPATIAL_CASES], ids=lambda c: c.name)
+def test_declared_workspace_is_what_is_allocated(case, backend, monkeypatch):
+    allocations = Allocations(monkeypatch)
+    declared, found = defaultdict(list), defaultdict(list)
+
+    def watch(op):
+        forward, backward = op.forward, op.backward
+
+        def watched_forward(K, *arguments):
+            allocations.events.clear()
+            forward(K, *arguments)
+            found[type(op).__name__].append(allocations.peak([]))
+            declared[type(op).__name__].append(op.workspace(K, "forward"))
+
+        def watched_backward(K, *gys):
+            allocations.events.clear()
+            gxs = backward(K, *gys)
+            found[type(op).__name__].append(allocations.peak([g for g in gxs if g is not None]))
+            declared[type(op).__name__].append(op.workspace(K, "backward"))
+            return gxs
+
+        op.forward, op.backward = watched_forward, watched_backward
+
+    with fc.Trace(on_enter=watch):
+        (y,) = case.run(case.tensors(case.draw("float64")))
+        y.backward(np.ones(y.shape))
+    assert len(found) == 1
+    assert found == declared
+
+
+def gradients(case, arrays, wanted):
+    xs = [
+        fc.tensor(a, requires_grad=i in wanted) if a.dtype.kind == "f" else fc.tensor(a)
+        for i, a in enumerate(arrays)
+    ]
+    outputs = case.run(xs)
+    total = None
+    for y in outputs:
+        if y.requires_grad:
+            rng = np.random.default_rng(y.size)
+            term = (y * fc.tensor(rng.standard_normal(y.shape))).sum()
+            total = term if total is None else total + term
+    total.backward()
+    return {i: xs[i].grad.numpy() for i in wanted}
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=lambda c: c.name)
+def test_a_gradient_does_not_depend_on_what_else_is_wanted(case, backend):
+    arrays = case.draw("float64")
+    inputs = [i for i, spec in enumerate(case.inputs) if spec.differentiable]
+    together = gradients(case, arrays, inputs)
+    for i in inputs:
+        alone = gradients(case, arrays, [i])[i]
+        bound = 1e-13 * np.abs(together[i]).max(initial=1.0)
+        np.testing.assert_allclose(alone, together[i], rtol=0, atol=bound)
+
+
+def test_ops_of_the_cases_are_all_ops():
+    """An op without a case is not tested by anything here."""
+    seen = set()
+    with fc.use_backend("reference"), fc.Trace(meta=True) as trace:
+        for case in CASES:
+            case.run([fc.tensor(a) for a in case.draw("float32")])
+        seen = {r.name for r in trace.records}
+    ours = {c for c in _subclasses(Op) if c.__module__.startswith("fastconv.ops")}
+    assert {c.__name__ for c in ours if not c.__subclasses__()} <= seen
+
+
+def _subclasses(cls):
+    for c in cls.__subclasses__():
+        yield c
+        yield from _subclasses(c)
