@@ -93,6 +93,11 @@ def test_weights_start_within_2_4_by_fan_in():
             values = abs(p.numpy())
             assert values.max() <= bound, (layer, key)
             assert p.size < 50 or values.max() > 0.9 * bound, (layer, key)
+    weights = iter(abs(model.c3.weight.numpy()))
+    for maps, bias in zip(C3_TABLE, model.c3.bias.numpy()):
+        bound = 2.4 / (25 * len(maps))
+        largest = max(next(weights).max() for _ in maps)
+        assert 0.9 * bound < largest <= bound and abs(bias) <= bound, maps
 
 
 @pytest.mark.parametrize("j", [0.1, 2.0])

@@ -288,7 +288,7 @@ def test_the_extra_blocks_of_that_network_learn():
 
 def test_convolutions_start_by_hes_rule_and_the_rest_as_torchvision():
     model = create_model("resnet18")
-    w = model.layer2[0].conv2.weight.numpy()
+    w = model.layer2[0].conv1.weight.numpy()  # 64 to 128 channels: fan-in is not fan-out
     k, r, s, _ = w.shape
     # the mean square of n normal numbers has relative standard deviation sqrt(2/n): 5 of them
     assert abs(np.mean(w**2) * k * r * s / 2 - 1) < 5 * np.sqrt(2 / w.size)

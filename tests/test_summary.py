@@ -122,14 +122,17 @@ def test_the_model_is_left_as_it_was():
     arrays = [x.data for x in tensors]
     versions = [x._buffer.version for x in tensors]
     gradients = [p.grad for p in model.parameters()]
+    versions_of_gradients = [g._buffer.version for g in gradients]
     modes = [m.training for m in model.modules()]
     random = random_state()
 
     fc.analysis.summary(model, SHAPE, training=True)
+    fc.analysis.summary(model, SHAPE, training=True, optimizer=lambda ps: momentum_sgd(ps[:1]))
 
     assert all(x.data is a for x, a in zip(tensors, arrays))
     assert [x._buffer.version for x in tensors] == versions
     assert all(p.grad is g for p, g in zip(model.parameters(), gradients))
+    assert [g._buffer.version for g in gradients] == versions_of_gradients
     assert [m.training for m in model.modules()] == modes
     assert random_state() == random
     for key, array in model.state_dict().items():
@@ -173,24 +176,26 @@ def test_what_is_no_model_is_named():
 
 
 class Twice(nn.Module):
-    """One linear layer under two names, run twice, and one that never runs."""
+    """A layer under two names, run twice; one with the same weight; one that never runs."""
 
     def __init__(self):
         super().__init__()
         self.first = nn.Linear(3, 3)
         self.second = self.first
         self.idle = nn.Linear(3, 4)
+        self.tied = nn.Linear(3, 3)
+        self.tied.weight = self.first.weight
 
     def forward(self, x):
-        return self.second(self.first(x).reshape(-1, 3)) + x
+        return self.tied(self.second(self.first(x).reshape(-1, 3))) + x
 
 
 def test_shared_and_idle_modules():
     model = Twice()
     model.idle.freeze()
     s = fc.analysis.summary(model, (5, 3))
-    assert (s.params, s.trainable_params) == (12 + 16, 12)
-    assert s.macs == 2 * 5 * 9
+    assert (s.params, s.trainable_params) == (12 + 16 + 3, 12 + 3)
+    assert s.macs == 3 * 5 * 9
     rows = [
         (r.name, r.kind, r.output_shape, r.params, r.macs) for r in s.rows if r.kind == "Linear"
     ]
@@ -198,6 +203,7 @@ def test_shared_and_idle_modules():
         ("first", "Linear", (5, 3), 12, 45),
         ("first", "Linear", (5, 3), 0, 45),
         ("idle", "Linear", None, 16, 0),
+        ("tied", "Linear", (5, 3), 3, 45),
     ]
     assert s.rows[-1].kind == "Twice"
 
@@ -226,8 +232,8 @@ def test_it_prints_a_table_with_units():
         "61,706",
         "416,520",
         "833,040 (2 x MACs)",
-        "MiB",
-        "predicted peak",
+        "241.04 KiB",
+        "memory: predicted peak",
         "training step",
     ):
         assert words in text, words

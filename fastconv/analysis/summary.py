@@ -192,7 +192,7 @@ def _rows(model, computed, training):
 
 
 def _with_idle(runs, own, order):
-    """The runs; a module with parameters but without a run comes behind its predecessor in order."""
+    """The runs; a module with parameters but no run comes behind its predecessor in order."""
     last = {run[0]: run for run in runs}
     before, behind = None, {None: []}
     for module in order:
