@@ -108,3 +108,12 @@ def test_layers_start_with_torch_distribution():
         for p in layer.parameters():
             bound = 1 / sqrt(fan_in)
             assert 0.95 * bound < abs(p.data).max() <= bound * (1 + 1e-6)
+
+
+def test_skipped_draws_nothing_and_takes_no_stream():
+    fc.manual_seed(3)
+    with nn.init.skipped():
+        nn.Conv2d(3, 4, 3)
+    first = nn.Conv2d(3, 4, 3).weight.numpy().copy()
+    fc.manual_seed(3)
+    assert np.array_equal(nn.Conv2d(3, 4, 3).weight.numpy(), first)

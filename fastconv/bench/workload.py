@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fastconv as fc
-from fastconv.core import Tensor, own_copy
+from fastconv.core import Tensor, own_copy, state
 from fastconv.data import digit_batch, photograph_batch
 
 
@@ -50,14 +50,32 @@ def pictures(input_shape: tuple[int, int, int], batch: int) -> np.ndarray:
     return make(batch, height)
 
 
-def build(name: str, batch: int, dtype: str = "float32") -> Workload:
-    """The network of that name with seeded weights and its pictures. Inside a meta Trace nothing
-    is computed."""
+_weights: dict[str, fc.nn.StateDict] = {}  # of the network built last: drawing them takes seconds
+
+
+def _model(name, dtype):
     fc.manual_seed(0)
-    model = fc.models.create_model(name)
-    if dtype != "float32":
-        model.astype(dtype)
+    if state.trace is not None:
+        model = fc.models.create_model(name)
+    elif name in _weights:
+        with fc.nn.init.skipped():
+            model = fc.models.create_model(name)
+        model.load_state_dict(_weights[name])
+    else:
+        model = fc.models.create_model(name)
+        _weights.clear()
+        _weights[name] = model.state_dict()
+    return model if dtype == "float32" else model.astype(dtype)
+
+
+def build(name: str, batch: int, dtype: str = "float32") -> Workload:
+    """The network of that name with seeded weights and its pictures.
+
+    Inside a meta Trace nothing is computed.
+    """
+    model = _model(name, dtype)
     images = pictures(fc.models.model_info(name).input_shape, batch)
     x = Tensor(own_copy(images, np.dtype(dtype), "cpu"))
     labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), "cpu"))
-    return Workload(name, model, x, labels, fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9))
+    optimizer = fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    return Workload(name, model, x, labels, optimizer)

@@ -9,6 +9,8 @@ Values are Philox streams (fastconv/backend/philox.py) of fc.manual_seed: the sa
 Inside a meta Trace nothing is generated.
 """
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod, sqrt
 
 import numpy as np
@@ -27,6 +29,7 @@ __all__ = [
     "lecun_uniform_",
     "normal_",
     "ones_",
+    "skipped",
     "torch_default_",
     "trunc_normal_",
     "uniform_",
@@ -34,6 +37,26 @@ __all__ = [
     "xavier_uniform_",
     "zeros_",
 ]
+
+
+_skipping = ContextVar("skipping", default=False)
+
+
+@contextmanager
+def skipped():
+    """Random initialisers inside the block draw nothing: for weights that are loaded anyway.
+
+    A parameter that is not loaded afterwards holds whatever its memory held.
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
+
+
+def _nothing_to_draw(p):
+    return p.is_meta or _skipping.get()
 
 
 def fans(w) -> tuple[int, int]:
@@ -70,7 +93,7 @@ def ones_(p):
 
 def uniform_(p, low=0.0, high=1.0):
     """Uniform on [low, high)."""
-    if p.is_meta:
+    if _nothing_to_draw(p):
         return p
     u = philox.uniform(*next_stream(), p.size)
     u *= np.float32(high - low)
@@ -80,7 +103,7 @@ def uniform_(p, low=0.0, high=1.0):
 
 def normal_(p, mean=0.0, std=1.0):
     """Normal. AlexNet: std 0.01 (Krizhevsky et al. 2012, section 5)."""
-    if p.is_meta:
+    if _nothing_to_draw(p):
         return p
     z = philox.normal(*next_stream(), p.size)
     z *= std
@@ -92,7 +115,7 @@ def trunc_normal_(p, mean=0.0, std=1.0, low=-2.0, high=2.0):
     """Normal within [low, high], absolute bounds as PyTorch; what falls outside is drawn again."""
     if not low < high:
         raise ArgumentError(f"trunc_normal_: low must be below high, got {low} and {high}")
-    if p.is_meta:
+    if _nothing_to_draw(p):
         return p
     z = np.empty(p.size)
     todo = np.arange(p.size)
