@@ -8,8 +8,15 @@ from math import prod
 
 from fastconv import functional as F
 from tests.case import Case, Input
+from tests.spatial_formulas import (
+    direct_batch_norm,
+    direct_layer_norm,
+    direct_response_norm,
+    direct_subsampling,
+)
 
 __all__ = ["SPATIAL_CASES"]
+
 
 TABLE = ((0, 2), (3, 1), (1,), (0, 1, 2, 3))
 
@@ -125,6 +132,7 @@ LENET = [
         length=5,
         magnitude="products",
         halves=False,
+        expect=direct_subsampling,
     ),
     Case(
         "trainable_subsampling",
@@ -134,8 +142,16 @@ LENET = [
         magnitude="products",
         exact=False,  # the window's mean is a sixth
         halves=False,
+        expect=direct_subsampling,
     ),
-    Case("rbf", (Input((4, 7)), Input((3, 7))), length=7, c=8, halves=False),
+    Case(
+        "rbf",
+        (Input((4, 7)), Input((3, 7))),
+        length=7,
+        c=8,
+        halves=False,
+        expect=lambda x, w: ((x[:, None] - w) ** 2).sum(2),
+    ),
     Case("rbf", (Input((0, 7)), Input((3, 7))), length=7, halves=False),
 ]
 
@@ -160,6 +176,7 @@ def batch_norm(shape, training, *, affine=True, rows=None, **arguments):
         exact=False,
         mutates=((3, 4) if affine else (1, 2)) if training else (),
         halves=False,  # their parameters are float32
+        expect=direct_batch_norm if affine and prod(shape) else None,
     )
 
 
@@ -217,6 +234,7 @@ NORMS = [
             c=32,
             magnitude="range",
             exact=False,
+            expect=direct_layer_norm,
         )
         for shapes, arguments in (
             (((3, 4, 5), (5,), (5,)), {}),
@@ -227,18 +245,31 @@ NORMS = [
         )
     ],
     *[
-        Case(f, (Input((2, 3, 2, 7)),), arguments, length=7, c=16, exact=False)
-        for f, arguments in (
-            ("local_response_norm", {"size": 5, "alpha": 0.5}),
-            ("local_response_norm", {"size": 4, "alpha": 0.5, "beta": 0.5, "k": 2.0}),
-            ("paper_local_response_norm", {"alpha": 0.1}),
+        Case(f, (Input((2, 3, 2, 7)),), arguments, length=7, c=16, exact=False, expect=direct)
+        for f, arguments, direct in (
+            (
+                "local_response_norm",
+                {"size": 4, "alpha": 0.5, "beta": 0.5, "k": 2.0},
+                lambda x, size, alpha, **more: direct_response_norm(x, size, alpha / 4, **more),
+            ),
+            (
+                "paper_local_response_norm",
+                {"alpha": 0.1},
+                lambda x, alpha: direct_response_norm(x, 5, alpha, k=2.0),
+            ),
         )
     ],
     Case("paper_local_response_norm", (Input((0, 3, 3, 7)),), exact=False),
 ]
 
 SCALES = [
-    Case("scale_channels", (Input(x), Input(s)), length=prod(x[1:3]), linear=(0, 1))
+    Case(
+        "scale_channels",
+        (Input(x), Input(s)),
+        length=prod(x[1:3]),
+        linear=(0, 1),
+        expect=lambda x, s: x * s.reshape(len(x), 1, 1, -1) if len(x) else x,
+    )
     for x, s in (
         ((2, 3, 4, 5), (2, 1, 1, 5)),
         ((2, 3, 4, 5), (2, 5)),

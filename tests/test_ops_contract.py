@@ -1,9 +1,7 @@
-"""What an op promises the gate, on every case that has a choice: scratch memory, and gradients by
-demand."""
+"""What ops promise the gate: the scratch memory they declare, and each gradient by itself."""
 
 import itertools
 import weakref
-from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -52,10 +50,19 @@ class Allocations:
         return most
 
 
+def tensors(case, arrays, wanted):
+    """The inputs; only those with an index in wanted need a gradient."""
+    return [fc.tensor(a, requires_grad=i in wanted) for i, a in enumerate(arrays)]
+
+
+def differentiable(case):
+    return [i for i, spec in enumerate(case.inputs) if spec.differentiable]
+
+
 @pytest.mark.parametrize("case", [*CONV_CASES, *SPATIAL_CASES], ids=lambda c: c.name)
 def test_declared_workspace_is_what_is_allocated(case, backend, monkeypatch):
     allocations = Allocations(monkeypatch)
-    declared, found = defaultdict(list), defaultdict(list)
+    declared, found = [], []
 
     def watch(op):
         forward, backward = op.forward, op.backward
@@ -63,30 +70,29 @@ def test_declared_workspace_is_what_is_allocated(case, backend, monkeypatch):
         def watched_forward(K, *arguments):
             allocations.events.clear()
             forward(K, *arguments)
-            found[type(op).__name__].append(allocations.peak([]))
-            declared[type(op).__name__].append(op.workspace(K, "forward"))
+            found.append(("forward", allocations.peak([])))
+            declared.append(("forward", op.workspace(K, "forward")))
 
         def watched_backward(K, *gys):
             allocations.events.clear()
             gxs = backward(K, *gys)
-            found[type(op).__name__].append(allocations.peak([g for g in gxs if g is not None]))
-            declared[type(op).__name__].append(op.workspace(K, "backward"))
+            found.append(("backward", allocations.peak([g for g in gxs if g is not None])))
+            declared.append(("backward", op.workspace(K, "backward")))
             return gxs
 
         op.forward, op.backward = watched_forward, watched_backward
 
-    with fc.Trace(on_enter=watch):
-        (y,) = case.run(case.tensors(case.draw("float64")))
-        y.backward(np.ones(y.shape))
-    assert len(found) == 1
+    inputs = differentiable(case)
+    for wanted in (inputs, *([i] for i in inputs)):
+        with fc.Trace(on_enter=watch):
+            (y,) = case.run(tensors(case, case.draw("float64"), wanted))
+            y.backward(np.ones(y.shape))
+    assert len(found) == 2 * (1 + len(inputs))
     assert found == declared
 
 
 def gradients(case, arrays, wanted):
-    xs = [
-        fc.tensor(a, requires_grad=i in wanted) if a.dtype.kind == "f" else fc.tensor(a)
-        for i, a in enumerate(arrays)
-    ]
+    xs = tensors(case, arrays, wanted)
     outputs = case.run(xs)
     total = None
     for y in outputs:
@@ -101,7 +107,7 @@ def gradients(case, arrays, wanted):
 @pytest.mark.parametrize("case", SEVERAL, ids=lambda c: c.name)
 def test_a_gradient_does_not_depend_on_what_else_is_wanted(case, backend):
     arrays = case.draw("float64")
-    inputs = [i for i, spec in enumerate(case.inputs) if spec.differentiable]
+    inputs = differentiable(case)
     together = gradients(case, arrays, inputs)
     for i in inputs:
         alone = gradients(case, arrays, [i])[i]
@@ -111,7 +117,6 @@ def test_a_gradient_does_not_depend_on_what_else_is_wanted(case, backend):
 
 def test_ops_of_the_cases_are_all_ops():
     """An op without a case is not tested by anything here."""
-    seen = set()
     with fc.use_backend("reference"), fc.Trace(meta=True) as trace:
         for case in CASES:
             case.run([fc.tensor(a) for a in case.draw("float32")])
