@@ -1,4 +1,4 @@
-"""The main job: each network on real photographs, fastconv against the NumPy reference. See --help."""
+"""The main job: networks on real pictures, fastconv against the NumPy reference (see --help)."""
 
 from fastconv.cli import bench_main
 

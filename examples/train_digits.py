@@ -1,6 +1,6 @@
 """LeNet-5 on the 1,797 handwritten digits of scikit-learn: trains, tests on the held-out fifth.
 
-python examples/train_digits.py [--epochs 12] [--seed 0]        (needs: pip install 'fastconv[plot]')
+python examples/train_digits.py [--epochs 12] [--seed 0]; needs scikit-learn (extra plot or test).
 """
 
 import argparse
@@ -14,7 +14,8 @@ import fastconv as fc
 
 
 def load(seed):
-    """((train x, labels), (test x, labels)): x (N, 32, 32, 1) float32, the last fifth of a seeded shuffle held out."""
+    """((train x, labels), (test x, labels)): x (N, 32, 32, 1) float32, the last fifth of a seeded
+    shuffle held out."""
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.images))
     images = (digits.images[order] / 16).astype(np.float32)[..., None]

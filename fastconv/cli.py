@@ -1,7 +1,7 @@
 """The command line: fastconv {models, summary, bench, doctor}; `python -m fastconv` is the same.
 
-Exit codes: 0 done, 1 something measured or checked is wrong, 2 the request itself is wrong (one line says why),
-130 interrupted.
+Exit codes: 0 done, 1 something measured or checked is wrong, 2 the request itself is wrong (one
+line says why), 130 interrupted.
 """
 
 import sys
@@ -37,9 +37,7 @@ def models(
     for name in names:
         i = fc.models.model_info(name)
         shape = "x".join(map(str, i.input_shape))
-        table.add_row(
-            name, shape, f"{i.params:,}", f"{i.macs:,}", f"{2 * i.macs:,}", i.source
-        )
+        table.add_row(name, shape, f"{i.params:,}", f"{i.macs:,}", f"{2 * i.macs:,}", i.source)
     Console().print(table)
 
 
@@ -64,9 +62,7 @@ def bench(
     batch: Annotated[int, typer.Option(help="images per batch")] = benchmark.Options.batch,
     device: Annotated[str, typer.Option(help="cpu (cuda: not yet)")] = benchmark.Options.device,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = benchmark.Options.dtype,
-    mode: Annotated[
-        str, typer.Option(help="inference, training or both")
-    ] = benchmark.Options.mode,
+    mode: Annotated[str, typer.Option(help="inference, training or both")] = benchmark.Options.mode,
     repeats: Annotated[int, typer.Option(help="measured rounds")] = benchmark.Options.repeats,
     threads: Annotated[
         int | None, typer.Option(help="threads of fastconv's kernels")

@@ -29,7 +29,7 @@ def examine() -> Report:
         "python": platform.python_version(),
         **{name: _package_version(name) for name in PACKAGES},
         "processor": machine.processor_name(),
-        "CPU kernels": "built" if select.NATIVE_BUILT else "not built (FASTCONV_NATIVE=OFF): NumPy works",
+        "CPU kernels": "built" if select.NATIVE_BUILT else "not built: NumPy does the work",
         "ISA": machine.isa(),
         "threads": str(machine.thread_count()),
         "CUDA kernels": "not yet written",
@@ -79,7 +79,8 @@ def _conv2d_exact():
         with fc.use_backend("reference"):
             expected = fc.functional.conv2d(x, weights, stride=stride, padding=1, groups=groups)
         if not np.array_equal(y, expected):
-            raise AssertionError(f"stride {stride}, groups {groups}: {(y != expected).sum()} differ")
+            differ = int((y != expected).sum())
+            raise AssertionError(f"stride {stride}, groups {groups}: {differ} values differ")
 
 
 def _lenet_weights():

@@ -1,5 +1,4 @@
-"""Every error that fastconv raises on purpose. Each text names the argument, what was expected and
-what came."""
+"""Every error that fastconv raises on purpose; texts name argument, expected and came."""
 
 __all__ = [
     "AlgorithmError",

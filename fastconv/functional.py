@@ -1,5 +1,4 @@
-"""fastconv.functional: every public function of fastconv/ops, on Tensors or on plain NumPy/CuPy
-arrays."""
+"""fastconv.functional: every public function of fastconv/ops, on Tensors or plain arrays."""
 
 from fastconv import ops  # noqa: F401  (importing the ops publishes their functions)
 from fastconv.core import FUNCTIONS

@@ -1,4 +1,4 @@
-"""The benchmark's own rules: answers before times, failures reported, memory predicted from the trace."""
+"""The benchmark's rules: answers before times, failures reported, memory predicted."""
 
 import numpy as np
 import pytest

@@ -13,8 +13,7 @@ __all__ = ["NO_EPILOGUE", "Conv2dProblem", "Epilogue", "Pool2dProblem", "Prologu
 
 
 class Conv2dProblem(NamedTuple):
-    """y[n,p,q,k] = sum_{r,s,c} x[n, p*stride+r*dilation-pad, ...] * w[k,r,s,c], one block per
-    group."""
+    """y[n,p,q,k] = sum x[n, p*stride+r*dilation-pad, ..., c] * w[k,r,s,c], group by group."""
 
     n: int
     h: int
@@ -44,8 +43,7 @@ class Conv2dProblem(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one pass; products with padding zeros are counted, as the field
-        does."""
+        """Multiply-accumulates of one pass; products with padding count, as the field does."""
         return self.n * self.p * self.q * self.k * self.r * self.s * (self.c // self.groups)
 
 

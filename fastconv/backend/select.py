@@ -32,8 +32,7 @@ def backends() -> list[str]:
 
 
 def table_for(arrays):
-    """The backend module for these arrays (None entries are skipped); DeviceError if they are on
-    several."""
+    """The backend module for these arrays (None is skipped); DeviceError for several devices."""
     for a in arrays:
         if type(a) is not np.ndarray and a is not None:
             return _table_for_others(arrays)

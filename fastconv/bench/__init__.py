@@ -1,5 +1,4 @@
-"""Floor 7: the benchmark. What each network costs in FLOPs, memory and time, against the
-reference."""
+"""Floor 7: the benchmark: FLOPs, memory and time of networks, against the reference."""
 
 from fastconv.bench.run import Options, run
 

@@ -92,8 +92,7 @@ def commit() -> str:
 
 
 def fma_peak() -> tuple[float, str]:
-    """(float32 FLOP/s on all threads, how it was measured): multiply-adds on registers, best of
-    7."""
+    """(float32 FLOP/s on all threads, how that was measured), best of 7."""
     if select.NATIVE_BUILT:
         rounds = 1 << 21
         flops = _cpu.run_fma(rounds)

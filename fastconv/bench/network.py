@@ -81,8 +81,7 @@ def _step(work, mode):
 
 
 def measure_peak(name: str, batch: int, dtype: str, mode: str) -> int:
-    """Bytes that fastconv's allocator had handed out at most: parameters, input, one step in that
-    mode."""
+    """Bytes our allocator had handed out at most: parameters, input, one step in that mode."""
     before = memory_stats()["live_bytes"]
     reset_peak_memory()
     work = build(name, batch, dtype)

@@ -81,8 +81,7 @@ def _peaks(r, mode):
 
 
 def time_rows(report: Report) -> list[list[str]]:
-    """One row per network, mode and side; how many times the reference's speed this side has:
-    median over median."""
+    """One row per network, mode and side, with its speed as a multiple of the reference's."""
     rows = []
     for r in report.results:
         for mode, sides in r.times.items():

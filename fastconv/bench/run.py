@@ -70,8 +70,7 @@ def _check(options: Options) -> tuple[str, ...]:
 
 
 def run(options: Options) -> tuple[Report, Path]:
-    """Measure, print, write. A network that fails is reported and the rest goes on; Ctrl-C keeps
-    what is there."""
+    """Measure, print, write. A failing network is reported, Ctrl-C keeps what is there."""
     modes = _check(options)
     names = chosen_models(options)
     peers = [_peer(p) for p in options.peers]

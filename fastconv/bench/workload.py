@@ -11,8 +11,7 @@ from fastconv.data import digit_batch, photograph_batch
 
 @dataclass
 class Workload:
-    """A model with its input; the same steps run on every backend, in any dtype, and in meta
-    mode."""
+    """A model with its input: the same steps on every backend, in any dtype, in meta mode."""
 
     name: str
     model: fc.nn.Module
@@ -41,8 +40,7 @@ class Workload:
 
 
 def pictures(input_shape: tuple[int, int, int], batch: int) -> np.ndarray:
-    """Real pictures as a batch for a network with this (H, W, C) input: digits for one channel,
-    else photographs."""
+    """Real pictures for a network with this (H, W, C) input: digits or photographs."""
     height, width, channels = input_shape
     if height != width or channels not in (1, 3):
         raise fc.errors.ArgumentError(f"bench: no pictures for an input of shape {input_shape}")

@@ -1,5 +1,4 @@
-"""Floor 2: the gate (op), Tensor and the backward walk, the trace, and the state that the gate
-looks at."""
+"""Floor 2: the gate, Tensor and the backward walk, the trace, the state the gate looks at."""
 
 from fastconv.core.autocast import autocast
 from fastconv.core.create import from_dlpack, from_nchw, from_oihw, own_copy, tensor

@@ -28,8 +28,7 @@ def tensor(a, requires_grad=False, device=None, dtype=None) -> Tensor:
 
 
 def own_copy(array, dtype, device):
-    """A copy of array in fastconv's memory: contiguous, aligned, on device; a Spec inside a meta
-    Trace."""
+    """array in fastconv's own memory: contiguous, aligned, on device; in a meta Trace a Spec."""
     if state.trace is not None and state.trace.meta:
         return Spec(array.shape, dtype)
     array = to_device(array, device)
@@ -60,8 +59,7 @@ def from_oihw(w) -> Tensor:
 
 
 def from_dlpack(t) -> Tensor:
-    """The memory of another library's tensor (torch, CuPy, JAX, ...) without a copy, axes as they
-    are."""
+    """The memory of another library's tensor (torch, CuPy, JAX) without a copy, axes kept."""
     kind = t.__dlpack_device__()[0]
     if kind == 2:  # kDLCUDA
         import cupy

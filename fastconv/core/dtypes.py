@@ -1,5 +1,4 @@
-"""dtype names that fastconv knows; bfloat16 comes from ml_dtypes, imported only when it is asked
-for."""
+"""dtype names that fastconv knows; ml_dtypes is imported when bfloat16 is asked for."""
 
 from functools import cache
 

@@ -1,5 +1,4 @@
-"""The public functions: @function publishes one in fastconv.functional and lets it take plain
-arrays.
+"""The public functions: @function puts one in fastconv.functional and lets it take plain arrays.
 
 With Tensors in, Tensors come out. With NumPy or CuPy arrays only, nothing is recorded and the same
 kind of array comes out. layout="NCHW" (functions that have images) takes and gives NCHW and OIHW
@@ -29,8 +28,7 @@ def is_array(a) -> bool:
 
 
 def as_tensor(a, like: Tensor | None = None) -> Tensor:
-    """a as a Tensor without a copy where it is a contiguous array; Python numbers take like's
-    dtype."""
+    """a as a Tensor, not copied if it is a contiguous array; Python numbers take like's dtype."""
     if isinstance(a, Tensor):
         return a
     if not is_array(a):
@@ -39,8 +37,7 @@ def as_tensor(a, like: Tensor | None = None) -> Tensor:
 
 
 def function(f=None, *, images=()):
-    """Decorator. images: parameters that hold NHWC images, OHWI weights or the shapes of such; f
-    then also takes layout=."""
+    """Decorator. images: parameters with NHWC or OHWI arrays or shapes; f then takes layout=."""
     if f is None:
         return lambda f: function(f, images=images)
     if f.__name__ in FUNCTIONS:

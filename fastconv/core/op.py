@@ -55,13 +55,11 @@ class Op:
     # ---- what a subclass says
 
     def infer(self, *inputs):
-        """(output Specs, aux Specs) from anything with shape and dtype. The one place where misuse
-        is found."""
+        """(output Specs, aux Specs) from anything with shape and dtype; misuse is found here."""
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
     def macs(self, *inputs_and_outputs) -> int:
-        """Exact multiply-accumulates of forward, padding zeros included; other arithmetic counts
-        0."""
+        """Exact multiply-accumulates of forward, padding included; other arithmetic counts 0."""
         return 0
 
     def saves(self, inputs, outputs, needs):
@@ -86,8 +84,7 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, K, *gys):
-        """A gradient array or None per input, from self.saved, self.aux and self.needs. Never
-        writes to gys."""
+        """A gradient or None per input, from self.saved, self.aux, self.needs. Never writes gys."""
         raise GradientError(f"{type(self).__name__} has no gradient")
 
     # ---- the gate
@@ -217,8 +214,7 @@ class Op:
     # ---- the same gate on the way back
 
     def run_backward(self, grads):
-        """(edge, (gradient, buffer, owned), passed) per input that needs one; frees what was
-        saved."""
+        """(edge, (gradient, buffer, owned), passed) per input in need; frees what was saved."""
         if self.edges is None:
             raise GradientError(
                 f"backward: the graph at {type(self).__name__} was already walked and freed:"

@@ -14,8 +14,7 @@ _offset = 0
 
 
 def manual_seed(seed: int) -> None:
-    """Start over: the same seed gives the same parameters, dropout masks and shuffles on every
-    device."""
+    """Start over: one seed gives the same parameters and dropout masks on every device."""
     global _seed, _offset
     if not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise ArgumentError(f"manual_seed: seed must be an int in [0, 2^64), got {seed!r}")

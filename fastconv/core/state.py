@@ -1,5 +1,4 @@
-"""What the gate looks at besides its inputs: per thread, changed only by the context managers
-here."""
+"""What the gate looks at besides its inputs: per thread, changed only by what is here."""
 
 import threading
 from contextlib import contextmanager

@@ -89,8 +89,7 @@ class Tensor:
 
     @property
     def data(self):
-        """The NumPy or CuPy array itself. Writing to it is not seen by backward: use x[...] =
-        value."""
+        """The NumPy or CuPy array itself. Backward sees x[...] = v, but no writes to this."""
         if type(self._data) is Spec:
             raise MetaError(
                 f"a meta tensor of shape {self.shape} has no values to read: it was made inside"
@@ -165,8 +164,7 @@ class Tensor:
         return Tensor(to_device(self._data, device), self.requires_grad)
 
     def copy_(self, values) -> "Tensor":
-        """Overwrite in place with values of the same shape (cast to this dtype); seen by
-        backward."""
+        """Overwrite in place with values of this shape (cast to this dtype); backward sees it."""
         if state.grad and self._op is not None:
             raise GradientError(
                 f"in-place write: this tensor was made by {type(self._op).__name__} and needs a"

@@ -150,8 +150,7 @@ class Trace:
 
     @property
     def saved_bytes(self) -> int:
-        """Bytes kept for backward, each buffer once, parameters not counted (they are there
-        anyway)."""
+        """Bytes kept for backward, each buffer once; parameters, there anyway, not counted."""
         buffers = {
             s.serial: s.nbytes for r in self.records for s in r.saved if s.kind != "parameter"
         }

@@ -1,5 +1,4 @@
-"""The pictures in the package (fastconv/data/pictures, credits beside them) as batches of network
-input."""
+"""The pictures in the package (credits beside them) as batches of network input."""
 
 from importlib.resources import files
 

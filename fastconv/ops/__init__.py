@@ -1,7 +1,7 @@
 """Floor 3: one file per op, with its formula, infer, MACs, forward and backward together.
 
-Every module here is imported, so that its @function entries are published and a new op touches no list;
-operators.py then gives Tensor its operators and methods.
+Every module here is imported, so that its @function entries are published and a new op touches no
+list; operators.py then gives Tensor its operators and methods.
 """
 
 from importlib import import_module

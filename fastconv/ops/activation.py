@@ -1,10 +1,16 @@
 """Element-wise activations, one op over the table of fastconv/backend/activation.py.
 
-    relu max(x, 0)            relu6 min(max(x, 0), 6)         leaky_relu x if x > 0 else slope*x
-    elu x if x > 0 else alpha*(exp(x)-1)                       sigmoid 1/(1+exp(-x))       tanh
-    silu x*sigmoid(x)         hardsigmoid relu6(x+3)/6         hardswish x*relu6(x+3)/6
-    gelu x*(1+erf(x/sqrt 2))/2 (exact form)                    scaled_tanh A*tanh(S*x), LeCun et
-    al. 1998
+relu         max(x, 0)
+relu6        min(max(x, 0), 6)
+leaky_relu   x where x > 0, else slope * x
+elu          x where x > 0, else alpha * (exp(x) - 1)
+silu         x * sigmoid(x)
+hardswish    x * relu6(x + 3) / 6
+hardsigmoid  relu6(x + 3) / 6
+gelu         x * (1 + erf(x / sqrt(2))) / 2, the exact form
+sigmoid      1 / (1 + exp(-x))
+tanh
+scaled_tanh  A * tanh(S * x), LeCun et al. 1998
 """
 
 from fastconv.backend import Activation

@@ -78,8 +78,7 @@ def window_outputs(name, size, window, stride, pad, dilation, ceil_mode=False) -
 
 
 def check_image(name, x, argument="x", channels=None):
-    """(n, h, w, c) of an NHWC image batch; ShapeError otherwise, with a hint where it looks like
-    NCHW."""
+    """(n, h, w, c) of an NHWC batch, else ShapeError, with a hint where it looks like NCHW."""
     if x.ndim != 4:
         raise ShapeError(
             f"{name}: {argument} must have 4 axes (N, H, W, C), got shape {x.shape}"
@@ -100,8 +99,7 @@ def nchw_hint(x, channels) -> str:
 
 
 def float_dtype(name, **arrays):
-    """The one floating dtype that all arrays (None skipped) share; DTypeError naming both and the
-    cast."""
+    """The floating dtype that all arrays (None skipped) share, else DTypeError with the cast."""
     first = None
     for argument, a in arrays.items():
         if a is None:

@@ -76,8 +76,7 @@ class Conv2d(Op):
 
 
 def conv2d_problem(name, x, w, stride, padding, dilation, groups) -> Conv2dProblem:
-    """The frozen problem of x (or a shape holder) and w, or ShapeError/ArgumentError with the
-    numbers."""
+    """The frozen problem of x and w (or their Specs); ShapeError, ArgumentError with numbers."""
     n, h, wd, c = check_image(name, x)
     if w.ndim != 4:
         raise ShapeError(f"{name}: w must have 4 axes (K, R, S, C/groups), got shape {w.shape}")
