@@ -3,7 +3,7 @@
 A new op adds its cases here; every test of tests/test_ops.py then runs on them.
 """
 
-from math import prod
+from math import erf, prod
 
 import numpy as np
 
@@ -100,22 +100,33 @@ ARITHMETIC = [
     Case("astype", (normal(3, 4),), {"dtype": "int32"}, gradient=False),
 ]
 
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _relu6(x):
+    return np.clip(x, 0, 6)
+
+
+_erf = np.vectorize(erf, otypes=[float])
+
 ACTIVATIONS = [
     *[
-        Case(f, (normal(*s),), exact=exact, magnitude=m)
+        Case(f, (normal(*s),), exact=exact, magnitude=m, expect=g)
         for s in ((2, 3, 5, 7), (0, 4), ())
-        for f, exact, m in (
-            ("relu", True, "output"),
-            ("relu6", True, "output"),
-            ("leaky_relu", False, "output"),
-            ("elu", False, "range"),
-            ("silu", False, "range"),
-            ("hardswish", False, "range"),
-            ("hardsigmoid", False, "range"),
-            ("gelu", False, "range"),
-            ("sigmoid", False, "range"),
-            ("tanh", False, "range"),
-            ("scaled_tanh", False, "range"),
+        for f, exact, m, g in (
+            ("relu", True, "output", lambda x: np.maximum(x, 0)),
+            ("relu6", True, "output", _relu6),
+            ("leaky_relu", False, "output", lambda x: np.where(x > 0, x, 0.01 * x)),
+            ("elu", False, "range", lambda x: np.where(x > 0, x, np.exp(x) - 1)),
+            ("silu", False, "range", lambda x: x * _sigmoid(x)),
+            ("hardswish", False, "range", lambda x: x * _relu6(x + 3) / 6),
+            ("hardsigmoid", False, "range", lambda x: _relu6(x + 3) / 6),
+            ("gelu", False, "range", lambda x: x * (1 + _erf(x / np.sqrt(2))) / 2),
+            ("sigmoid", False, "range", _sigmoid),
+            ("tanh", False, "range", np.tanh),
+            ("scaled_tanh", False, "range", lambda x: 1.7159 * np.tanh(2 / 3 * x)),
         )
     ],
 ]
@@ -146,6 +157,11 @@ def _reduced(f, g, shapes=REDUCED, **more):
         )
 
 
+def _largest(x, k, axis=-1):
+    """The values of topk."""
+    return -np.take(np.sort(-x, axis), range(k), axis)
+
+
 EMPTY = (((0, 3), 0, False), ((0, 3), 1, True), ((2, 0), None, False))
 REDUCTIONS = [
     *_reduced("sum", np.sum, REDUCED + EMPTY, magnitude="products", linear=(0,)),
@@ -157,12 +173,18 @@ REDUCTIONS = [
     *_reduced("var", np.var, magnitude="products", exact=False, c=64),
     Case("var", (normal(4, 5),), {"axis": 0, "ddof": 1}, exact=False, c=64, magnitude="range"),
     *[
-        Case("argmax", (distinct(*s),), {"axis": a, "keepdims": k}, gradient=False)
+        Case(
+            "argmax",
+            (distinct(*s),),
+            {"axis": a, "keepdims": k},
+            gradient=False,
+            expect=_axes(np.argmax),
+        )
         for s, a, k in (*REDUCED[2:3], *REDUCED[4:])
     ],
     Case("argmax", (distinct(2, 3),), gradient=False, expect=np.argmax),
-    Case("topk", (distinct(3, 7),), {"k": 3}),
-    Case("topk", (distinct(5, 2, 3),), {"k": 5, "axis": 0}),
+    Case("topk", (distinct(3, 7),), {"k": 3}, expect=_largest),
+    Case("topk", (distinct(5, 2, 3),), {"k": 5, "axis": 0}, expect=_largest),
 ]
 
 
@@ -211,23 +233,55 @@ SHAPES = [
     _indexed((4, 5, 3), (1, slice(None), [0, 0, 2]), "int and array apart"),
     _indexed((4, 5), np.zeros((0,), np.int64), "no rows"),
     *[
-        Case("concat", tuple(normal(*s) for s in shapes), {"axis": axis}, listed=True, linear=all_)
+        Case(
+            "concat",
+            tuple(normal(*s) for s in shapes),
+            {"axis": axis},
+            listed=True,
+            linear=all_,
+            expect=lambda *xs, axis: np.concatenate(xs, axis),
+        )
         for shapes, axis, all_ in (
             (((2, 3, 4), (2, 3, 1), (2, 3, 2)), -1, (0, 1, 2)),
             (((2, 3), (0, 3)), 0, (0, 1)),
             (((5,),), 0, (0,)),
         )
     ],
-    Case("stack", (normal(2, 3), normal(2, 3)), {"axis": 0}, listed=True, linear=(0, 1)),
-    Case("stack", (normal(2, 3), normal(2, 3)), {"axis": -1}, listed=True, linear=(0, 1)),
-    Case("stack", (normal(), normal(), normal()), listed=True, linear=(0, 1, 2)),
     *[
-        Case("split", (normal(2, 6),), {"indices_or_sections": i, "axis": 1}, linear=(0,))
+        Case(
+            "stack",
+            tuple(normal(*shape) for _ in range(n)),
+            {"axis": axis},
+            listed=True,
+            linear=tuple(range(n)),
+            expect=lambda *xs, axis: np.stack(xs, axis),
+        )
+        for shape, n, axis in (((2, 3), 2, 0), ((2, 3), 2, -1), ((), 3, 0))
+    ],
+    *[
+        Case(
+            "split",
+            (normal(2, 6),),
+            {"indices_or_sections": i, "axis": 1},
+            linear=(0,),
+            expect=lambda *a, **k: np.split(*a, **k)[0],
+        )
         for i in (3, 1, (1, 1, 4))
     ],
-    Case("pad", (normal(2, 3, 4, 2),), {"padding": (1, 0, 2, 3)}, linear=(0,)),
-    Case("pad", (normal(0, 3, 4, 2),), {"padding": 1}, linear=(0,)),
-    Case("pad", (normal(1, 2, 2, 3),), {"padding": (0, 1), "value": -2.5}),
+    *[
+        Case(
+            "pad",
+            (normal(*shape),),
+            {"padding": padding, "value": value},
+            linear=() if value else (0,),
+            expect=lambda x, padding, value, sides=sides: np.pad(x, sides, constant_values=value),
+        )
+        for shape, padding, sides, value in (
+            ((2, 3, 4, 2), (1, 0, 2, 3), ((0, 0), (1, 0), (2, 3), (0, 0)), 0.0),
+            ((0, 3, 4, 2), 1, ((0, 0), (1, 1), (1, 1), (0, 0)), 0.0),
+            ((1, 2, 2, 3), (0, 1), ((0, 0), (0, 0), (1, 1), (0, 0)), -2.5),
+        )
+    ],
     Case("channel_shuffle", (normal(2, 3, 2, 12),), {"groups": 3}, linear=(0,)),
     Case("channel_shuffle", (normal(0, 3, 2, 4),), {"groups": 2}, linear=(0,)),
 ]
@@ -235,6 +289,11 @@ SHAPES = [
 
 def _one_hot(labels, classes):
     return np.eye(classes)[labels]
+
+
+def _softmax(x, axis):
+    e = np.exp(x)
+    return e / e.sum(axis, keepdims=True)
 
 
 def _cross_entropy(x, t, label_smoothing=0.0, reduction="mean"):
@@ -245,8 +304,20 @@ def _cross_entropy(x, t, label_smoothing=0.0, reduction="mean"):
 
 LOSSES = [
     *[
-        Case(f, (normal(*s),), {"axis": a}, length=s[a], c=8, magnitude="range", exact=False)
-        for f in ("softmax", "log_softmax")
+        Case(
+            f,
+            (normal(*s),),
+            {"axis": a},
+            length=s[a],
+            c=8,
+            magnitude="range",
+            exact=False,
+            expect=g,
+        )
+        for f, g in (
+            ("softmax", _softmax),
+            ("log_softmax", lambda x, axis: np.log(_softmax(x, axis))),
+        )
         for s, a in (((5, 7), -1), ((2, 3, 5), 1), ((4,), 0), ((0, 3), -1), ((3, 1), -1))
     ],
     *[

@@ -202,6 +202,18 @@ def test_saved_arrays_are_freed_during_backward():
     assert alive == [[False] * 3]
 
 
+def test_saved_arrays_are_freed_though_the_result_is_held():
+    x = leaf(4)
+    y = x.exp()
+    z = y.log()  # saves y
+    dead = weakref.ref(y._data)
+    del y
+    assert dead() is not None
+    z.sum().backward()
+    assert dead() is None
+    assert z.shape == (4,)
+
+
 def test_what_backward_does_not_need_is_freed_at_once():
     x = leaf(4)
     y = x + 1
