@@ -166,7 +166,13 @@ for shape in ((7, 7, 2048, 1, 1), (13, 11, 19, 6, 6), (3, 5, 7, 4, 9), (64, 32, 
 
 # ---- norms
 
-ROWS = {"wide": (5, 3, 1031), "narrow": (31, 29, 5), "even": (28, 28, 64), "one": (1, 1, 1)}
+ROWS = {
+    "wide": (5, 3, 1031),
+    "narrow": (31, 29, 5),
+    "even": (28, 28, 64),
+    "long": (107, 103, 3),  # more rows than 128 chunks of 256
+    "one": (1, 1, 1),
+}
 
 
 @case("batch_norm_prepare", "batch_norm_prepare", 4, exact=True)
@@ -228,9 +234,11 @@ for key in ROWS:
                 batch_norm_apply(key, ACTS[act], full)
             )
             for training in (False, True):
-                # the sums are rounded in blocks of 32 steps in T, then in float64
+                # float32: blocks of 32 steps, then float64; in float64 one long sum of 33,000
+                # roundings on both sides, whose value is a random walk as long as theirs
+                error = 60 if key != "long" else 200
                 exact = whole and not training
-                case(f"batch_norm_bwd-{name}-{training}", "batch_norm_bwd", 60, exact)(
+                case(f"batch_norm_bwd-{name}-{training}", "batch_norm_bwd", error, exact)(
                     batch_norm_bwd(key, ACTS[act], full, training)
                 )
 

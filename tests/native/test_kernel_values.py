@@ -7,6 +7,7 @@ import pytest
 
 from fastconv.backend import reference
 from fastconv.backend.activation import IDENTITY
+from fastconv.backend.philox import uniform
 from fastconv.backend.select import NATIVE_BUILT
 from fastconv.errors import ArgumentError, DTypeError
 from tests.native.kernel_cases import ACTS, pool_problem
@@ -129,6 +130,17 @@ def test_batch_norm_of_a_constant_far_from_zero():
     mean, rstd = np.empty(1), np.empty(1)
     cpu.batch_norm_prepare(sums, count, mean, rstd, None, None, 0.1, 1e-5)
     np.testing.assert_allclose(rstd, 1 / np.sqrt(1e-5))
+
+
+def test_dropout_compares_with_p_exactly():
+    """p just above an element's uniform number, by less than float32 tells apart, drops it."""
+    seed, offset = 77, 5
+    u = float(uniform(seed, offset, 1)[0])
+    for p, kept in ((u, True), (np.nextafter(u, 1), False), (np.nextafter(u, 0), True)):
+        for group in (1, 9):
+            x, y = np.ones(group), np.empty(group)
+            cpu.dropout(x, y, p, seed, offset, group)
+            np.testing.assert_array_equal(y, 1 / (1 - p) if kept else 0)
 
 
 # ---- arguments

@@ -6,11 +6,13 @@
 namespace fc::FC_ISA {
 namespace {
 
-// activation.h, with the exponential that vectorises where the formula is a logistic function
+// activation.h, with the e^x and tanh that vectorise
 template <int kCode, class T>
 inline T value_of(T alpha, T beta, T x) {
   if constexpr (kCode == kSigmoid) return logistic(x);
   if constexpr (kCode == kSilu) return x * logistic(x);
+  if constexpr (kCode == kTanh) return fast_tanh(x);
+  if constexpr (kCode == kScaledTanh) return alpha * fast_tanh(beta * x);
   return act_forward<T>(kCode, alpha, beta, x);
 }
 

@@ -13,10 +13,15 @@ namespace {
 
 constexpr int64_t kBlock = 256;  // channels of one piece of work
 
+// taps of the largest window; 0 without outputs
+inline int64_t taps_of(const Pool2d& g) {
+  return g.p * g.q == 0 ? 0 : ceil_div(g.h, g.p) * ceil_div(g.w, g.q);
+}
+
 template <class T>
 void average(const T* x, T* y, const Pool2d& g) {
   const int64_t blocks = ceil_div(g.c, kBlock);
-  const int64_t taps = ceil_div(g.h, g.p) * ceil_div(g.w, g.q);
+  const int64_t taps = taps_of(g);
   parallel(g.n * g.p * g.q * blocks, grain_for(taps * min_of(g.c, kBlock)),
            [&](int64_t begin, int64_t end, int) {
              for (int64_t unit = begin; unit < end; ++unit) {
@@ -61,28 +66,30 @@ void average_grad(const T* gy, T* gx, const Pool2d& g) {
   });
 }
 
-template <class T>
-void maximum(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
-  const int64_t taps = ceil_div(g.h, g.p) * ceil_div(g.w, g.q);
-  parallel(g.n * g.p * g.q, grain_for(taps * g.c), [&](int64_t begin, int64_t end, int) {
+template <bool kIndexed, class T>
+void pool_max(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
+  const int64_t cost = taps_of(g) * g.c;
+  parallel(g.n * g.p * g.q, grain_for(cost), [&](int64_t begin, int64_t end, int) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
-      const int64_t n = pixel / (g.p * g.q), p = pixel / g.q % g.p, q = pixel % g.q;
-      T* out = y + pixel * g.c;
-      int32_t* index = argmax ? argmax + pixel * g.c : nullptr;
-      const int64_t h0 = window_begin(p, g.h, g.p), w0 = window_begin(q, g.w, g.q);
-      for (int64_t h = h0; h < window_end(p, g.h, g.p); ++h) {
-        for (int64_t w = w0; w < window_end(q, g.w, g.q); ++w) {
-          const T* in = x + ((n * g.h + h) * g.w + w) * g.c;
-          const int32_t tap = static_cast<int32_t>(h * g.w + w);
-          if (h == h0 && w == w0) {
-            take_first(in, out, index, g.c, tap);
-          } else {
-            take(in, out, index, g.c, tap);
+      const T* image = x + pixel / (g.p * g.q) * g.h * g.w * g.c;  // (H, W, C)
+      const int64_t p = pixel / g.q % g.p, q = pixel % g.q;
+      for (int64_t c0 = 0; c0 < g.c; c0 += kChannels) {
+        Maximum<T, kIndexed> maximum(min_of(kChannels, g.c - c0));
+        for (int64_t h = window_begin(p, g.h, g.p); h < window_end(p, g.h, g.p); ++h) {
+          for (int64_t w = window_begin(q, g.w, g.q); w < window_end(q, g.w, g.q); ++w) {
+            maximum.take(image + (h * g.w + w) * g.c + c0, h * g.w + w);
           }
         }
+        const int64_t at = pixel * g.c + c0;
+        maximum.store(y + at, kIndexed ? argmax + at : nullptr);
       }
     }
   });
+}
+
+template <class T>
+void maximum(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
+  argmax ? pool_max<true>(x, y, argmax, g) : pool_max<false>(x, y, argmax, g);
 }
 
 template <class T>
@@ -90,15 +97,11 @@ void maximum_grad(const T* gy, const int32_t* argmax, T* gx, const Pool2d& g) {
   parallel(g.n * g.h * g.w, grain_for(g.c), [&](int64_t begin, int64_t end, int) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
-      const int32_t wanted = static_cast<int32_t>(h * g.w + w);
       T* out = gx + pixel * g.c;
       fill(out, g.c, T(0));
       for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
         const int64_t at = ((n * g.p + p) * g.q + q) * g.c;
-        const T* from = gy + at;
-        const int32_t* index = argmax + at;
-        FC_INDEPENDENT
-        for (int64_t i = 0; i < g.c; ++i) out[i] += index[i] == wanted ? from[i] : T(0);
+        add_where(gy + at, argmax + at, h * g.w + w, out, g.c);
       });
     }
   });

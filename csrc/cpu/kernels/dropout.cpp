@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kM0 = 0xD2511F53u, kM1 = 0xCD9E8D57u;  // multipliers, table 2 of the paper
 constexpr uint32_t kW0 = 0x9E3779B9u, kW1 = 0xBB67AE85u;  // key increments
-constexpr int64_t kBlocks = 16;                           // counters computed side by side
+constexpr int64_t kBlocks = 64;                           // counters computed side by side
 constexpr int64_t kWords = 4 * kBlocks;
 
 inline uint32_t low(uint64_t v) { return static_cast<uint32_t>(v); }

@@ -12,38 +12,36 @@
 namespace fc::FC_ISA {
 namespace {
 
-template <class T, class Index>
-void forward(const T* x, T* y, Index* argmax, const Pool2d& g) {
+template <bool kIndexed, class T, class Index>
+void pool(const T* x, T* y, Index* argmax, const Pool2d& g) {
   parallel(g.n * g.p, grain_for(g.q * g.c * g.r * g.s), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / g.p, p = row % g.p;
+      const T* image = x + row / g.p * g.h * g.w * g.c;  // (H, W, C)
+      const int64_t top = row % g.p * g.stride_h - g.pad_top;
       for (int64_t q = 0; q < g.q; ++q) {
-        T* out = y + (row * g.q + q) * g.c;
-        Index* index = argmax ? argmax + (row * g.q + q) * g.c : nullptr;
-        bool first = true;
-        for (int64_t r = 0; r < g.r; ++r) {
-          const int64_t h = p * g.stride_h + r * g.dilation_h - g.pad_top;
-          if (h < 0 || h >= g.h) continue;
-          for (int64_t s = 0; s < g.s; ++s) {
-            const int64_t w = q * g.stride_w + s * g.dilation_w - g.pad_left;
-            if (w < 0 || w >= g.w) continue;
-            const T* in = x + ((n * g.h + h) * g.w + w) * g.c;
-            const Index tap = static_cast<Index>(r * g.s + s);
-            if (first) {
-              take_first(in, out, index, g.c, tap);
-            } else {
-              take(in, out, index, g.c, tap);
+        const int64_t left = q * g.stride_w - g.pad_left;
+        for (int64_t c0 = 0; c0 < g.c; c0 += kChannels) {
+          Maximum<T, kIndexed> maximum(min_of(kChannels, g.c - c0));
+          for (int64_t r = 0; r < g.r; ++r) {
+            const int64_t h = top + r * g.dilation_h;
+            if (h < 0 || h >= g.h) continue;
+            for (int64_t s = 0; s < g.s; ++s) {
+              const int64_t w = left + s * g.dilation_w;
+              if (w < 0 || w >= g.w) continue;
+              maximum.take(image + (h * g.w + w) * g.c + c0, r * g.s + s);
             }
-            first = false;
           }
-        }
-        if (first) {  // a window that lies in the padding altogether
-          fill(out, g.c, static_cast<T>(-INFINITY));
-          if (index) fill(index, g.c, Index(0));
+          const int64_t at = (row * g.q + q) * g.c + c0;
+          maximum.store(y + at, kIndexed ? argmax + at : nullptr);
         }
       }
     }
   });
+}
+
+template <class T, class Index>
+void forward(const T* x, T* y, Index* argmax, const Pool2d& g) {
+  argmax ? pool<true>(x, y, argmax, g) : pool<false>(x, y, argmax, g);
 }
 
 template <class T, class Index>
@@ -55,12 +53,7 @@ void backward(const T* gy, const Index* argmax, T* gx, const Pool2d& g) {
       fill(gx_row, g.w * g.c, T(0));
       for_windows_over_row(g, h, [&](int64_t w, int64_t p, int64_t q, int64_t tap) {
         const int64_t at = ((n * g.p + p) * g.q + q) * g.c;
-        const Index wanted = static_cast<Index>(tap);
-        const T* from = gy + at;
-        const Index* index = argmax + at;
-        T* out = gx_row + w * g.c;
-        FC_INDEPENDENT
-        for (int64_t i = 0; i < g.c; ++i) out[i] += index[i] == wanted ? from[i] : T(0);
+        add_where(gy + at, argmax + at, tap, gx_row + w * g.c, g.c);
       });
     }
   });

@@ -32,33 +32,73 @@ inline void for_windows_over_row(const Pool2d& g, int64_t h, F f) {
   }
 }
 
-// strict: the first maximum stays; NaN wins over numbers, and the first NaN over later ones
+// An integer as wide as T: selects on T and on it share a mask.
 template <class T>
-inline bool wins(T candidate, T best) {
-  return !(candidate <= best) & (best == best);
-}
+struct WideIndex {
+  using type = int32_t;
+};
+template <>
+struct WideIndex<double> {
+  using type = int64_t;
+};
 
-// one tap of one output pixel
+constexpr int64_t kChannels = 128;  // channels whose maximum is kept on the stack
+
+// The maximum over taps of up to kChannels channels of one output pixel, and whose it is.
+template <class T, bool kIndexed>
+struct Maximum {
+  using Wide = typename WideIndex<T>::type;
+  T best[kChannels];
+  Wide tap[kChannels];
+  int64_t width;
+  bool empty = true;
+
+  explicit Maximum(int64_t width_) : width(width_) {
+    fill<T>(best, width, -INFINITY);
+    fill<Wide>(tap, width, 0);
+  }
+
+  void take(const T* x, int64_t at) {
+    const Wide t = static_cast<Wide>(at);
+    if (empty) {
+      for (int64_t i = 0; i < width; ++i) best[i] = x[i];
+      fill(tap, width, t);
+      empty = false;
+      return;
+    }
+    for (int64_t i = 0; i < width; ++i) {
+      // strict: the first maximum stays; NaN wins over numbers, and the first NaN over later ones
+      const T candidate = x[i], old = best[i];
+      const bool win = !(candidate <= old) & (old == old);
+      best[i] = win ? candidate : old;
+      if constexpr (kIndexed) tap[i] = win ? t : tap[i];
+    }
+  }
+
+  template <class Index>
+  void store(T* y, Index* index) const {
+    for (int64_t i = 0; i < width; ++i) y[i] = best[i];
+    if constexpr (kIndexed) {
+      for (int64_t i = 0; i < width; ++i) index[i] = static_cast<Index>(tap[i]);
+    }
+  }
+};
+
+// out[i] += from[i] where index[i] == wanted
 template <class T, class Index>
-inline void take(const T* x, T* y, Index* index, int64_t c, Index tap) {
-  if (!index) {
+inline void add_where(const T* from, const Index* index, int64_t wanted, T* out, int64_t n) {
+  using Wide = typename WideIndex<T>::type;
+  const Wide tap = static_cast<Wide>(wanted);
+  Wide wide[kChannels];
+  for (int64_t at = 0; at < n; at += kChannels) {
+    const int64_t width = min_of(kChannels, n - at);
+    for (int64_t i = 0; i < width; ++i) wide[i] = static_cast<Wide>(index[at + i]);
     FC_INDEPENDENT
-    for (int64_t i = 0; i < c; ++i) y[i] = wins(x[i], y[i]) ? x[i] : y[i];
-    return;
+    for (int64_t i = 0; i < width; ++i) {
+      const T value = from[at + i];
+      out[at + i] += wide[i] == tap ? value : T(0);
+    }
   }
-  FC_INDEPENDENT
-  for (int64_t i = 0; i < c; ++i) {
-    const T candidate = x[i], best = y[i];
-    const bool win = wins(candidate, best);
-    index[i] = win ? tap : index[i];
-    y[i] = win ? candidate : best;
-  }
-}
-
-template <class T, class Index>
-inline void take_first(const T* x, T* y, Index* index, int64_t c, Index tap) {
-  for (int64_t i = 0; i < c; ++i) y[i] = x[i];
-  if (index) fill(index, c, tap);
 }
 
 // start of the adaptive window of output i, and its end
