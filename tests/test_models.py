@@ -124,6 +124,16 @@ def test_checkpoint_keys_are_torchvisions(name):
     assert list(ours.items()) == list(json.loads(CHECKPOINTS[name].read_text()).items())
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_linear_layers_after_a_map_say_its_shape(name):
+    """Without it PyTorch's weights would load in the wrong order, and no shape would tell."""
+    maps = [r.outputs[0][0] for r in traced(name)[1].records if len(r.outputs[0][0]) == 4]
+    _, h, w, c = maps[-1]
+    first = layers(name, nn.Linear)[0]
+    assert first.in_features == h * w * c
+    assert h * w == 1 or first.in_map == (h, w, c)
+
+
 def test_torch_state_dict_has_torchvisions_keys_and_shapes():
     """The arrays that are handed out, not only the plan for them."""
     arrays = fc.to_torch_state_dict(create_model("resnet18"))
