@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_ARGS ?=
-# tests run in one process per core
+# tests/peers imports torch, which make test does not need; tests run in one process per core
 PYTEST_ARGS ?= -n auto
 
 environment = @$(PYTHON) tools/environment.py --venv $(VENV)
@@ -30,7 +30,7 @@ bench:
 
 test:
 	$(environment) test
-	$(python) -m pytest -m "not peers and not full" $(PYTEST_ARGS)
+	$(python) -m pytest --ignore tests/peers -m "not peers and not full" $(PYTEST_ARGS)
 
 test-peers:
 	$(environment) test peers
