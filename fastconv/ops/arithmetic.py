@@ -50,16 +50,16 @@ class Binary(Op):
         """product = gz * dz/dx (wanted 0) or gz * dz/dy (wanted 1), of z's shape."""
         raise NotImplementedError
 
+    def _gradient(self, K, gz, wanted, shape):
+        product = K.empty(gz.shape, gz.dtype)
+        self.partial(array_module(gz), gz, wanted, product)
+        return sum_to_shape(K, product, shape)
+
     def backward(self, K, gz):
-        gradients = []
-        for i, shape in enumerate((self.x_shape, self.y_shape)):
-            if not self.needs[i]:
-                gradients.append(None)
-                continue
-            product = K.empty(gz.shape, gz.dtype)
-            self.partial(array_module(gz), gz, i, product)
-            gradients.append(sum_to_shape(K, product, shape))
-        return gradients
+        shapes = (self.x_shape, self.y_shape)
+        return [
+            self._gradient(K, gz, i, s) if self.needs[i] else None for i, s in enumerate(shapes)
+        ]
 
 
 class Add(Binary):
@@ -108,8 +108,9 @@ class Sub(Binary):
         gx = sum_to_shape(K, gz, self.x_shape) if self.needs[0] else None
         gy = None
         if self.needs[1]:
-            total = sum_to_shape(K, gz, self.y_shape)
-            gy = K.empty(total.shape, total.dtype)
+            gy = total = sum_to_shape(K, gz, self.y_shape)
+            if total.size == gz.size:  # gz itself, which is not ours to write to
+                gy = K.empty(total.shape, total.dtype)
             array_module(gz).negative(total, out=gy)
         return gx, gy
 

@@ -30,18 +30,15 @@ class Where(Op):
         out[0][...] = b
         array_module(b).copyto(out[0], a, where=condition)
 
+    def _gradient(self, K, gy, taken, shape):
+        g = K.empty(gy.shape, gy.dtype)
+        g[...] = 0
+        array_module(gy).copyto(g, gy, where=self.saved[0] == taken)
+        return sum_to_shape(K, g, shape)
+
     def backward(self, K, gy):
-        xp = array_module(gy)
-        gradients = [None]
-        for shape, need, taken in zip(self.shapes, self.needs[1:], (True, False)):
-            if not need:
-                gradients.append(None)
-                continue
-            g = K.empty(gy.shape, gy.dtype)
-            g[...] = 0
-            xp.copyto(g, gy, where=self.saved[0] == taken)
-            gradients.append(sum_to_shape(K, g, shape))
-        return gradients
+        wanted = zip(self.shapes, self.needs[1:], (True, False))
+        return None, *[self._gradient(K, gy, t, s) if need else None for s, need, t in wanted]
 
 
 @function
