@@ -12,6 +12,7 @@ namespace fc {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kAddressSpace = size_t{1} << 47;
 constexpr int kSteps = 8;  // size classes per power of two: at most 1/8 of a block is unused
 constexpr int kClasses = 64 * kSteps;
 
@@ -63,7 +64,7 @@ void* system_block(size_t bytes) {
 }  // namespace
 
 void* allocate(size_t bytes) {
-  if (bytes > (size_t{1} << 62)) throw std::bad_alloc();
+  if (bytes > kAddressSpace) throw std::bad_alloc();
   const SizeClass size = size_class(bytes);
   std::lock_guard<std::mutex> lock(state->mutex);
   std::vector<void*>& blocks = state->free_blocks[size.index];
