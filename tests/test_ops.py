@@ -5,11 +5,13 @@ import pytest
 
 import fastconv as fc
 from fastconv.backend import backends
-from fastconv.core import Op, Tensor, as_dtype, is_float
+from fastconv.core import Op, Spec, Tensor, as_dtype, is_float
 from tests.case import eps_of
 from tests.cases import CASES
 from tests.conv_cases import conv_problem_cases
 
+NATIVE = [b for b in backends() if b != "reference"] or ["reference"]
+FULL_PARTS = 32  # tests that run side by side
 HALVES = ("float16", "bfloat16")
 PLACES = [(b, d) for b in backends() for d in ("float32", "float64")]
 PLACES += [("reference", d) for d in HALVES]
@@ -287,13 +289,23 @@ def check_conv_problem(case, size, backend):
 
 
 @pytest.mark.parametrize("backend", backends())
-@pytest.mark.parametrize("case, size", conv_problem_cases(), ids=lambda v: getattr(v, "label", ""))
+@pytest.mark.parametrize(
+    "case, size", conv_problem_cases("sample"), ids=lambda v: getattr(v, "label", "")
+)
 def test_convolutions_that_broke_others(case, size, backend):
     check_conv_problem(case, size, backend)
 
 
+def test_shapes_of_all_convolutions_that_broke_others():
+    with fc.Trace(meta=True):
+        for case, size in conv_problem_cases("all"):
+            x, w = (Tensor(Spec(i.shape, as_dtype("float32"))) for i in case.inputs)
+            assert case.run([x, w])[0].shape == (x.shape[0], *size, w.shape[0]), case.name
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("backend", backends())
-def test_all_convolutions_that_broke_others(backend):
-    for case, size in conv_problem_cases(everything=True):
+@pytest.mark.parametrize("part", range(FULL_PARTS))
+@pytest.mark.parametrize("backend", NATIVE)
+def test_all_convolutions_that_broke_others(backend, part):
+    for case, size in conv_problem_cases("full")[part::FULL_PARTS]:
         check_conv_problem(case, size, backend)
