@@ -17,6 +17,7 @@ from fastconv.errors import (
     DTypeError,
     GradientError,
     MetaError,
+    RegistryError,
 )
 
 F = fc.functional
@@ -418,3 +419,10 @@ def test_activations_take_their_constants():
     act = Activation("leaky_relu", 0.5)
     np.testing.assert_array_equal(F.add_act(x, -2 * x, act).data, -0.5 * x.data)
     assert isinstance(x, Tensor)
+
+
+def test_an_op_cannot_use_a_name_of_the_gate():
+    with pytest.raises(RegistryError, match="order"):
+
+        class Wrong(Op):
+            order: int

@@ -17,9 +17,15 @@ from fastconv.core.spec import Spec
 from fastconv.core.state import state
 from fastconv.core.tensor import Tensor
 from fastconv.core.trace import Buffer, Record, Saved, TracedBuffer, new_buffer
-from fastconv.errors import GradientError
+from fastconv.errors import GradientError, RegistryError
 
 _order = count()
+
+# what the gate itself keeps on an op; an attribute of that name would be overwritten
+_RESERVED = frozenset(
+    ["K", "aux", "aux_buffers", "edges", "guards", "meta_inputs", "needs", "order", "outputs"]
+    + ["record", "saved"]
+)
 
 
 @dataclass_transform(eq_default=False)
@@ -51,6 +57,8 @@ class Op:
         super().__init_subclass__(**kwargs)
         dataclass(eq=False)(cls)
         cls.field_names = tuple([f.name for f in fields(cls)])
+        if clash := _RESERVED.intersection(cls.field_names):
+            raise RegistryError(f"{cls.__name__}: the gate uses the name {', '.join(clash)} itself")
 
     # ---- what a subclass says
 
