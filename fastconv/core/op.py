@@ -23,8 +23,19 @@ _order = count()
 
 # what the gate itself keeps on an op; an attribute of that name would be overwritten
 _RESERVED = frozenset(
-    ["K", "aux", "aux_buffers", "edges", "guards", "meta_inputs", "needs", "order", "outputs"]
-    + ["record", "saved"]
+    [
+        "K",
+        "aux",
+        "aux_buffers",
+        "edges",
+        "guards",
+        "meta_inputs",
+        "needs",
+        "order",
+        "outputs",
+        "record",
+        "saved",
+    ]
 )
 
 
