@@ -101,7 +101,7 @@ def measure(name, batch, dtype, modes, repeats, machine, peers=(), tick=lambda s
         if select.NATIVE_BUILT:
             result.measured_peak[mode] = measure_peak(name, batch, dtype, mode)
         sides = {"fastconv": _step(work, mode), "reference": _on_reference(_step(work, mode))}
-        sides |= {peer.NAME: peer.step(work, mode) for peer in peers}
+        sides |= {peer.NAME: peer.step(work, mode) for peer in peers if peer.has(name)}
         timings = time_interleaved(sides, repeats, lambda mode=mode: tick(mode))
         training = mode == "training"
         flops = 2 * (cost.training_macs if training else cost.macs)

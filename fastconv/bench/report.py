@@ -113,6 +113,10 @@ def headline(report: Report) -> list[str]:
         "reference: the same network on NumPy (im2col and one BLAS product per group), same"
         " weights, answers compared with float64 first; sides interleaved, medians",
     ]
+    for peer in report.options.get("peers", ()):
+        without = [r.name for r in report.results if any(peer not in t for t in r.times.values())]
+        if without:
+            lines.append(f"{peer} has no twin of {', '.join(without)}: measured without it")
     if report.interrupted:
         lines.append("interrupted: networks after the last row were not measured")
     return lines + [f"FAILED {name}: {text}" for name, text in report.failures.items()]

@@ -5,7 +5,6 @@ Each takes a state dict of fc.to_torch_state_dict with strict=True. Only what a 
 
 import torch.nn as tnn
 
-from fastconv.errors import ArgumentError
 from fastconv.models.resnet import DEPTHS
 from fastconv.models.vgg import BLOCKS
 
@@ -131,10 +130,12 @@ def lenet5(classes):
     return model
 
 
-def twin(name):
-    """PyTorch's twin of the registered network of that name; ArgumentError where there is none."""
-    twins = {"lenet5": lambda: lenet5(10), "alexnet": lambda: alexnet(1000)}
-    twins["alexnet_2012"] = lambda: alexnet_2012(1000)
+def _twins():
+    twins = {
+        "lenet5": lambda: lenet5(10),
+        "alexnet": lambda: alexnet(1000),
+        "alexnet_2012": lambda: alexnet_2012(1000),
+    }
     for depth, blocks in BLOCKS.items():
         twins[f"vgg{depth}"] = lambda blocks=blocks: vgg(blocks, 1000, batch_norm=False)
         twins[f"vgg{depth}_bn"] = lambda blocks=blocks: vgg(blocks, 1000)
@@ -142,6 +143,7 @@ def twin(name):
         twins[f"resnet{depth}"] = lambda depth=depth: resnet(depth, 1000)
         twins[f"resnet{depth}_v1"] = lambda depth=depth: resnet(depth, 1000, v1=True)
         twins[f"plain{depth}"] = lambda depth=depth: resnet(depth, 1000, shortcut=False)
-    if name not in twins:
-        raise ArgumentError(f"bench: there is no PyTorch twin of {name!r}; leave --peers torch out")
-    return twins[name]()
+    return twins
+
+
+TWINS = _twins()  # of registered networks, by name

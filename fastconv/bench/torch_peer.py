@@ -9,7 +9,7 @@ import torch
 import fastconv as fc
 from fastconv.bench.compare import MismatchError
 from fastconv.bench.machine import thread_count
-from fastconv.bench.torch_networks import twin
+from fastconv.bench.torch_networks import TWINS
 
 NAME = "torch"
 
@@ -17,10 +17,15 @@ NAME = "torch"
 AGREEMENT = 1e-3
 
 
+def has(name: str) -> bool:
+    """Whether there is a PyTorch twin of the registered network of that name."""
+    return name in TWINS
+
+
 def step(work, mode):
     """A function that runs one inference or training step of work's network in PyTorch."""
     torch.set_num_threads(thread_count())
-    net = twin(work.name)
+    net = TWINS[work.name]()
     weights = fc.to_torch_state_dict(work.model)
     net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
     dtype = getattr(torch, work.x.dtype.name)

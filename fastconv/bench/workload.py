@@ -72,6 +72,7 @@ def build(name: str, batch: int, dtype: str = "float32") -> Workload:
     Inside a meta Trace nothing is computed.
     """
     model = _model(name, dtype)
+    fc.manual_seed(1)  # dropout masks must not depend on whether weights were drawn
     images = pictures(fc.models.model_info(name).input_shape, batch)
     x = Tensor(own_copy(images, np.dtype(dtype), "cpu"))
     labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), "cpu"))
