@@ -45,7 +45,7 @@ inline void fill(T* y, int64_t n, T value) {
   for (int64_t i = 0; i < n; ++i) y[i] = value;
 }
 
-// e^x = 2^n * e^r, n = round(x / ln 2), |r| <= ln(2) / 2. Under 2 ulp; NaN, infinities and
+// e^x = 2^n * e^r, n = round(x / ln 2), |r| <= ln(2) / 2. Under 1 ulp; NaN, infinities and
 // subnormal results as expf.
 inline float fast_exp(float x) {
   const float kRound = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
@@ -86,7 +86,7 @@ inline T logistic(T x) {
 }
 
 // tanh |x| = 1 - 2 / (e^2|x| + 1), near 0 a polynomial fitted to (tanh x - x) / x^3: relative error
-// of tanh 1.3e-9. Under 4 ulp.
+// of tanh 1.3e-9. Within 1.75 eps.
 inline float fast_tanh(float x) {
   const float size = x < 0.f ? -x : x, t = x * x;
   float p = -6.179815888e-3f;
