@@ -33,6 +33,7 @@ T* state_of(const py::object& list, size_t i, const char* name, const py::array&
 struct Pieces {
   std::vector<Piece<float>> f32;
   std::vector<Piece<double>> f64;
+  int64_t values = 0;
 
   // a, b: lists of states as long as params, or None
   Pieces(const py::sequence& params, const py::sequence& grads, const py::object& a,
@@ -53,6 +54,7 @@ struct Pieces {
         const T* gp = input_like<T>(g, "optimizer step: grads", p);
         T* ap = state_of<T>(a, i, "optimizer step: state", p);
         T* bp = state_of<T>(b, i, "optimizer step: state", p);
+        values += p.size();
         for (int64_t at = 0; at < p.size(); at += kPiece) {
           list<T>().push_back({pp + at, gp + at, ap ? ap + at : nullptr, bp ? bp + at : nullptr,
                                std::min<int64_t>(kPiece, p.size() - at)});
@@ -74,7 +76,8 @@ struct Pieces {
   template <class F>
   void run(F f) const {
     const auto all = [&](const auto& pieces) {
-      parallel(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end, int) {
+      const int64_t count = pieces.size(), cost = count > 0 ? values / count * 4 : 0;
+      parallel(count, grain_for(cost), [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) f(pieces[i]);
       });
     };

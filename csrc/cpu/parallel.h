@@ -20,6 +20,12 @@ using RangeFn = void (*)(void* ctx, int64_t begin, int64_t end, int thread);
 // pool, run serially in the caller.
 void parallel_for(int64_t n, int64_t grain, RangeFn fn, void* ctx);
 
+// Element operations that make a thread worth waking: some microseconds of vector code.
+constexpr int64_t kWorthWaking = 32768;
+
+// Grain for items of `cost` element operations each.
+static inline int64_t grain_for(int64_t cost) { return 1 + kWorthWaking / (cost > 0 ? cost : 1); }
+
 // f(begin, end, thread)
 template <class F>
 static inline void parallel(int64_t n, int64_t grain, F&& f) {

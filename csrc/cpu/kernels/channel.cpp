@@ -27,7 +27,7 @@ void accumulate(const T* x, int64_t elements, int64_t width, double* acc) {
 template <class T, bool kSquares>
 void reduce(const T* x, int64_t rows, int64_t channels, double* scratch) {
   const ChannelChunks chunks(rows, channels);
-  parallel(chunks.count, 1, [&](int64_t begin, int64_t end, int) {
+  parallel(chunks.count, grain_for(chunks.rows * channels), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i * chunks.rows;
       const int64_t count = rows - first < chunks.rows ? rows - first : chunks.rows;

@@ -96,7 +96,7 @@ void fwd(const Conv2dProblem& p, const T* x, const T* w, T* y, T* wt, const Prol
       act_row(e.act, y + offset + k, count);
     });
   };
-  parallel(p.n * p.p, 1, [&](int64_t begin, int64_t end, int) {
+  parallel(p.n * p.p, grain_for(p.q * p.k * p.r * p.s), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t iq = 0; iq < p.q; ++iq) pixel(row / p.p, row % p.p, iq);
     }
@@ -140,7 +140,7 @@ void dgrad(const Conv2dProblem& p, const T* gy, const T* w, T* gx, T* wt) {
       for (int v = 0; v < kV; ++v) block.put(out, v, 1, acc[v]);
     });
   };
-  parallel(p.n * p.h, 1, [&](int64_t begin, int64_t end, int) {
+  parallel(p.n * p.h, grain_for(p.w * p.k * p.r * p.s), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t iw = 0; iw < p.w; ++iw) pixel(row / p.h, row % p.h, iw);
     }
@@ -177,7 +177,7 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, T* partials,
       }
     });
   };
-  parallel(chunks, 1, [&](int64_t begin, int64_t end, int) {
+  parallel(chunks, grain_for(p.q * p.k * taps), [&](int64_t begin, int64_t end, int) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       T* gt = partials + chunk * size;
       for (int64_t i = 0; i < size; ++i) gt[i] = 0;
@@ -186,7 +186,7 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, T* partials,
       }
     }
   });
-  parallel(p.k, 64, [&](int64_t begin, int64_t end, int) {
+  parallel(p.k, grain_for(taps * chunks), [&](int64_t begin, int64_t end, int) {
     for (int64_t k = begin; k < end; ++k) {
       for (int64_t t = 0; t < taps; ++t) {
         T total = 0;

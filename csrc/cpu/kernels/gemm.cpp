@@ -60,7 +60,7 @@ class Product {
 
   void pack_all_b() {
     const int64_t blocks = ceil_div(job_.k, kKc<T>), count = job_.groups * blocks * panels();
-    parallel(count, 1, [&](int64_t begin, int64_t end, int) {
+    parallel(count, grain_for(kKc<T> * kNr<T>), [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t panel = i % panels(), block = i / panels() % blocks;
         const int64_t group = i / panels() / blocks, l0 = block * kKc<T>;
@@ -169,42 +169,44 @@ class Product {
   void dots() {
     const Source<T>&a = job_.a, &b = job_.b;
     const T *a0 = a.base + a.offset + a.first_row * a.s2, *b0 = b.base + b.offset;
-    parallel(panels(), 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t panel = begin; panel < end; ++panel) {
-        const int64_t column = panel * kNr<T>, count = min(kNr<T>, job_.n - column);
-        Cursor cursor(job_.c, 0);
-        for (int64_t i = 0; i < job_.m; ++i, cursor.next()) {
-          T v[kNr<T>];
-          T* c = target(cursor, 0) + column;
-          for (int64_t j = 0; j < count; ++j) {
-            v[j] = dot(a0 + i * a.s2, b0 + (column + j) * b.s2, job_.k);
-          }
-          if (job_.accumulate) affine_row<T>(v, count, nullptr, nullptr, c);
-          finish(v, c, 0, column, count);
-          copy(c, v, count);
-        }
-      }
-    });
+    parallel(panels(), grain_for(job_.m * kNr<T> * job_.k / 4),
+             [&](int64_t begin, int64_t end, int) {
+               for (int64_t panel = begin; panel < end; ++panel) {
+                 const int64_t column = panel * kNr<T>, count = min(kNr<T>, job_.n - column);
+                 Cursor cursor(job_.c, 0);
+                 for (int64_t i = 0; i < job_.m; ++i, cursor.next()) {
+                   T v[kNr<T>];
+                   T* c = target(cursor, 0) + column;
+                   for (int64_t j = 0; j < count; ++j) {
+                     v[j] = dot(a0 + i * a.s2, b0 + (column + j) * b.s2, job_.k);
+                   }
+                   if (job_.accumulate) affine_row<T>(v, count, nullptr, nullptr, c);
+                   finish(v, c, 0, column, count);
+                   copy(c, v, count);
+                 }
+               }
+             });
   }
 
   void combine() {
-    parallel(job_.groups * job_.m, 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t group = i / job_.m, row = i % job_.m;
-        T* c = target(Cursor(job_.c, row), group);
-        for (int64_t j = 0; j < job_.n; j += kNb<T>) {
-          const int64_t count = min(kNb<T>, job_.n - j);
-          T v[kNb<T>];
-          copy(v, partial(0, group, row) + j, count);
-          for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
-            affine_row<T>(v, count, nullptr, nullptr, partial(chunk, group, row) + j);
-          }
-          if (job_.accumulate) affine_row<T>(v, count, nullptr, nullptr, c + j);
-          finish(v, c + j, group, j, count);
-          copy(c + j, v, count);
-        }
-      }
-    });
+    parallel(job_.groups * job_.m, grain_for(job_.n * plan_.chunks),
+             [&](int64_t begin, int64_t end, int) {
+               for (int64_t i = begin; i < end; ++i) {
+                 const int64_t group = i / job_.m, row = i % job_.m;
+                 T* c = target(Cursor(job_.c, row), group);
+                 for (int64_t j = 0; j < job_.n; j += kNb<T>) {
+                   const int64_t count = min(kNb<T>, job_.n - j);
+                   T v[kNb<T>];
+                   copy(v, partial(0, group, row) + j, count);
+                   for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
+                     affine_row<T>(v, count, nullptr, nullptr, partial(chunk, group, row) + j);
+                   }
+                   if (job_.accumulate) affine_row<T>(v, count, nullptr, nullptr, c + j);
+                   finish(v, c + j, group, j, count);
+                   copy(c + j, v, count);
+                 }
+               }
+             });
   }
 
   static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -223,7 +225,7 @@ void run(const GemmJob<T>& job, int threads, void* workspace) {
 
 template <class T>
 void gather(const Source<T>& source, int64_t row, int64_t rows, int64_t columns, T* dst) {
-  parallel(rows, 16, [&](int64_t begin, int64_t end, int) {
+  parallel(rows, grain_for(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t first = 0; first < columns; first += kKc<T>) {
       const int64_t count = columns - first < kKc<T> ? columns - first : kKc<T>;
       const Slice<T> slice(source, first, count);

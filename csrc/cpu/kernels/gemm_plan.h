@@ -3,6 +3,7 @@
 
 #include "cpu/gemm.h"
 #include "cpu/kernels/micro_kernel.h"
+#include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -19,6 +20,9 @@ constexpr int64_t kWantedTasks = 32;
 // up to so many rows against a transposed B (a linear layer on few images) are single dot products:
 // packing B would cost more than multiplying by it
 constexpr int64_t kDotRows = 4;
+
+// multiply-adds that make a thread worth waking: sixteen to a vector, two vectors at once
+constexpr int64_t kMacsPerThread = 16 * kWorthWaking;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -44,6 +48,8 @@ bool is_dots(const GemmJob<T>& job) {
 template <class T>
 Plan make_plan(const GemmJob<T>& job, int threads) {
   Plan p;
+  const int64_t worth = job.groups * job.m * job.n * job.k / kMacsPerThread;
+  if (worth < threads) threads = worth > 1 ? static_cast<int>(worth) : 1;
   const int64_t tiles = job.groups * ceil_div(job.m, kMb) * ceil_div(job.n, kNb<T>);
   int64_t chunks = tiles > 0 ? kWantedTasks / tiles : 1;
   if (chunks > job.k / (4 * kKc<T>)) chunks = job.k / (4 * kKc<T>);

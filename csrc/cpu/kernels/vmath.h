@@ -32,9 +32,6 @@ inline T max_of(T a, T b) {
 }
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// How many pieces of `cost` element operations make a thread worth waking
-inline int64_t grain_for(int64_t cost) { return 1 + 32768 / max_of<int64_t>(cost, 1); }
-
 inline float sqrt_of(float x) { return ::sqrtf(x); }
 inline double sqrt_of(double x) { return ::sqrt(x); }
 inline float pow_of(float x, float y) { return ::powf(x, y); }
