@@ -10,7 +10,8 @@ from fastconv.backend.activation import IDENTITY, Activation
 from fastconv.backend.philox import uniform
 from fastconv.backend.select import NATIVE_BUILT
 from fastconv.errors import ArgumentError, DTypeError
-from tests.native.kernel_cases import ACTS, pool_problem
+from tests.native.kernel_case import ACTS
+from tests.native.kernel_cases_layers import pool_problem
 
 if not NATIVE_BUILT:
     pytest.skip("fastconv._cpu is not built (FASTCONV_NATIVE=OFF)", allow_module_level=True)
