@@ -13,7 +13,10 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kAddressSpace = size_t{1} << 47;
-constexpr int kSteps = 8;  // size classes per power of two: at most 1/8 of a block is unused
+// size classes per power of two: at most 1/64 of a block is unused, and a network's steps ask for
+// the same sizes again and again, so that fine classes are hit as often as coarse ones
+constexpr int kLogSteps = 6;
+constexpr int kSteps = 1 << kLogSteps;
 constexpr int kClasses = 64 * kSteps;
 
 struct SizeClass {
@@ -24,7 +27,7 @@ struct SizeClass {
 SizeClass size_class(size_t bytes) {
   const size_t units = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment;
   if (units <= kSteps) return {static_cast<int>(units), units * kAlignment};
-  const int shift = 63 - __builtin_clzll(units - 1) - 3;  // leaves 3 bits: kSteps
+  const int shift = 63 - __builtin_clzll(units - 1) - kLogSteps;
   const size_t steps = ((units - 1) >> shift) + 1;        // kSteps + 1 .. 2 * kSteps
   return {static_cast<int>(shift * kSteps + steps), (steps << shift) * kAlignment};
 }
