@@ -104,7 +104,7 @@ def doctor() -> None:
     for name, value in report.facts.items():
         print(f"{name:<14} {value}")
     for name, error in report.checks.items():
-        print(f"{name:<40} {'ok' if error is None else 'FAILED: ' + error}")
+        print(f"{name:<46} {'ok' if error is None else 'FAILED: ' + error}")
     if any(report.checks.values()):
         raise typer.Exit(1)
 

@@ -28,7 +28,7 @@ SizeClass size_class(size_t bytes) {
   const size_t units = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment;
   if (units <= kSteps) return {static_cast<int>(units), units * kAlignment};
   const int shift = 63 - __builtin_clzll(units - 1) - kLogSteps;
-  const size_t steps = ((units - 1) >> shift) + 1;        // kSteps + 1 .. 2 * kSteps
+  const size_t steps = ((units - 1) >> shift) + 1;  // kSteps + 1 .. 2 * kSteps
   return {static_cast<int>(shift * kSteps + steps), (steps << shift) * kAlignment};
 }
 
