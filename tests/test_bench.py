@@ -7,6 +7,7 @@ import fastconv as fc
 from fastconv.backend import reference, select
 from fastconv.bench import Options, run
 from fastconv.bench.compare import MismatchError, compare
+from fastconv.bench.layers import distinct_layers, measure_layers
 from fastconv.bench.network import count, measure_peak
 from fastconv.bench.run import chosen_models
 from fastconv.bench.timing import time_interleaved
@@ -78,3 +79,13 @@ def test_peak_memory_is_predicted_from_the_trace(mode):
         predicted = count(name, 2, "float32", (mode,)).predicted_peak[mode]
         measured = measure_peak(name, 2, "float32", mode)
         assert measured == pytest.approx(predicted, rel=0.03), name
+
+
+def test_distinct_layers_come_from_the_networks():
+    layers = distinct_layers(["resnet18", "resnet34"], 2)
+    assert sum(n["resnet18"] for n in layers.values()) == 20
+    macs = sum(p.macs * n["resnet18"] for p, n in layers.items())
+    assert macs + 2 * 512_000 == 2 * fc.models.model_info("resnet18").macs
+    smallest = {p: n for p, n in layers.items() if p.h == 7 and p.r == 3}
+    (result, *_) = measure_layers(smallest, repeats=2, directions=("fwd",))
+    assert result.networks == ("resnet18", "resnet34") and result.rate("fastconv") > 1e8

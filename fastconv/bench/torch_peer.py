@@ -10,6 +10,7 @@ import fastconv as fc
 from fastconv.bench.compare import MismatchError
 from fastconv.bench.machine import thread_count
 from fastconv.bench.torch_networks import TWINS
+from fastconv.errors import ArgumentError
 
 NAME = "torch"
 
@@ -51,3 +52,30 @@ def step(work, mode):
         optimizer.step()
 
     return infer if mode == "inference" else train
+
+
+def convolution(problem, x, w, gy):
+    """Functions for "fwd", "dgrad" and "wgrad" of one convolution of NHWC and OHWI arrays."""
+    torch.set_num_threads(thread_count())
+    top, bottom, left, right = problem.pad
+    if (top, left) != (bottom, right):
+        raise ArgumentError(f"layers: PyTorch pads both sides alike, the problem has {problem.pad}")
+    images, weights, gradient = (torch.from_numpy(a).permute(0, 3, 1, 2) for a in (x, w, gy))
+    stride, padding, dilation, groups = (
+        problem.stride,
+        (top, left),
+        problem.dilation,
+        problem.groups,
+    )
+
+    def backward(*wanted):
+        return torch.ops.aten.convolution_backward(
+            gradient, images, weights, None, stride, padding, dilation, False, (0, 0), groups,
+            (*wanted, False),
+        )  # fmt: skip
+
+    return {
+        "fwd": lambda: torch.conv2d(images, weights, None, stride, padding, dilation, groups),
+        "dgrad": lambda: backward(True, False),
+        "wgrad": lambda: backward(False, True),
+    }

@@ -1,0 +1,68 @@
+"""Every distinct convolution of networks: GFLOP/s, per cent of the FMA peak, beside PyTorch.
+
+python benchmarks/layers.py [--models 'resnet50' ...] [--batch 8] [--repeats 5] [--peers torch]
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from rich.progress import track
+
+import fastconv as fc
+from fastconv.bench.layers import DIRECTIONS, distinct_layers, measure_layers
+from fastconv.bench.machine import describe
+
+
+def line(r, peak):
+    p = r.problem
+    shape = f"{p.n}x{p.h}x{p.w}x{p.c} {p.r}x{p.s}/{p.stride[0]} g{p.groups} -> {p.k}"
+    ours = r.rate("fastconv")
+    text = (
+        f"{shape:<34} {r.direction:<6} {r.algorithm:<17} {ours / 1e9:7.0f} {100 * ours / peak:6.1f}"
+    )
+    if "torch" in r.times:
+        ratio = r.times["torch"].median / r.times["fastconv"].median
+        text += f" {r.rate('torch') / 1e9:9.0f} {ratio:8.2f}"
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["vgg16", "resnet18", "resnet50"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--directions", nargs="+", default=DIRECTIONS, choices=DIRECTIONS)
+    parser.add_argument("--peers", choices=["torch"])
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+
+    names = [n for pattern in options.models for n in fc.models.list_models(pattern)]
+    layers = distinct_layers(dict.fromkeys(names), options.batch)
+    peer = import_module("fastconv.bench.torch_peer").convolution if options.peers else None
+    machine = describe()
+    results = list(
+        track(
+            measure_layers(layers, options.repeats, peer, options.directions),
+            total=len(layers) * len(options.directions),
+            description="layers",
+            transient=True,
+        )
+    )
+    head = f"{'x NxHxWxC, window, groups -> K':<34} {'pass':<6} {'algorithm':<17}"
+    head += " GFLOP/s % peak"
+    print(head + ("     torch times it" if peer else ""))
+    for r in results:
+        print(line(r, machine.fma_peak))
+    print(
+        f"{machine.processor}, {machine.threads} threads, peak {machine.fma_peak / 1e9:.0f} GFLOP/s"
+    )
+    if options.out:
+        kept = {"machine": machine.as_dict(), "layers": [asdict(r) for r in results]}
+        options.out.write_text(json.dumps(kept, indent=1))
+
+
+if __name__ == "__main__":
+    main()
