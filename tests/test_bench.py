@@ -1,5 +1,9 @@
 """The benchmark's rules: answers before times, failures reported, memory predicted."""
 
+import signal
+import sys
+import warnings
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ import fastconv as fc
 from fastconv.backend import reference, select
 from fastconv.bench import Options, run
 from fastconv.bench.compare import MismatchError, compare
+from fastconv.bench.interrupt import interruptible
 from fastconv.bench.layers import distinct_layers, measure_layers
 from fastconv.bench.network import count, measure_peak
 from fastconv.bench.run import chosen_models
@@ -89,3 +94,18 @@ def test_distinct_layers_come_from_the_networks():
     smallest = {p: n for p, n in layers.items() if p.h == 7 and p.r == 3}
     (result, *_) = measure_layers(smallest, repeats=2, directions=("fwd",))
     assert result.networks == ("resnet18", "resnet34") and result.rate("fastconv") > 1e8
+
+
+def test_an_interrupt_that_python_swallowed_is_raised_again():
+    class Swallows:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible() as interrupt:
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+            warnings.simplefilter("ignore")
+            patch.setattr(sys, "unraisablehook", lambda _: None)
+            Swallows()
+        interrupt.check()
+    assert signal.getsignal(signal.SIGINT) is before

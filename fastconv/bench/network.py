@@ -93,8 +93,7 @@ def measure(name, batch, dtype, modes, repeats, machine, peers=(), tick=lambda s
     """A NetworkResult; MismatchError before any timing if the answers differ."""
     tick("counting")
     cost = count(name, batch, dtype, modes)
-    tick("comparing answers")
-    comparison = compare(name, dtype, "training" in modes)
+    comparison = compare(name, dtype, "training" in modes, lambda: tick("comparing answers"))
     work = build(name, batch, dtype)
     result = NetworkResult(name, batch, work.x.shape, dtype, cost, comparison)
     for mode in modes:

@@ -10,12 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import fastconv as fc
 from fastconv.backend import parse_device, set_num_threads
+from fastconv.bench.interrupt import interruptible
 from fastconv.bench.machine import describe
 from fastconv.bench.network import MODES, measure
 from fastconv.bench.report import Report, print_report, start_report, write_report
 from fastconv.errors import ArgumentError, DeviceError
 
 DEFAULT_MODELS = ("lenet5", "alexnet", "vgg16", "resnet18", "resnet50")
+COMPARED = 3  # sides whose answers are compared before timing: ours, the reference, float64
 QUICK_MODELS = ("lenet5", "alexnet", "resnet18")
 
 
@@ -85,15 +87,17 @@ def run(options: Options) -> tuple[Report, Path]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    runs = len(modes) * (2 + len(peers)) * (repeats + 1)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(names) * (runs + 2))
+    runs = len(modes) * (2 + len(peers)) * (repeats + 1) + COMPARED
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    with bar as progress, interruptible() as interrupt:
+        task = progress.add_task("", total=len(names) * (runs + 1))
         for i, name in enumerate(names):
 
             def tick(step, name=name):
+                interrupt.check()
                 progress.update(task, advance=1, description=f"{name}: {step}")
 
-            progress.update(task, completed=i * (runs + 2))
+            progress.update(task, completed=i * (runs + 1))
             try:
                 report.results.append(
                     measure(name, batch, options.dtype, modes, repeats, report.machine, peers, tick)
@@ -102,8 +106,7 @@ def run(options: Options) -> tuple[Report, Path]:
                 report.interrupted = True
                 break
             except Exception as error:
-                # whatever is wrong with one network, the others are still measured; the run exits
-                # with 1
+                # whatever is wrong with one network, the others are measured; the run exits with 1
                 report.failures[name] = f"{type(error).__name__}: {error}"
     print_report(report)
     return report, write_report(report, options.folder)
