@@ -1,11 +1,8 @@
 """The command line as a user meets it: what it prints, what it refuses and with which exit code."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -81,19 +78,30 @@ def test_bench_measures_and_keeps_results(tmp_path):
     assert "| lenet5 |" in (folder / "report.md").read_text()
 
 
+# Ctrl-C at the moment when the second network's turn comes
+INTERRUPTED = """
+import os, signal, sys, time
+from fastconv.cli import bench_main
+
+run = sys.modules["fastconv.bench.run"]  # the package's attribute of that name is the function
+measure = run.measure
+
+def until_vgg19(name, *rest):
+    if name == "vgg19":
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    return measure(name, *rest)
+
+run.measure = until_vgg19
+bench_main()
+"""
+
+
 def test_interrupt_keeps_what_was_measured(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "benchmarks" / "run.py", "--models", "lenet5", "--models", "vgg19"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    time.sleep(8)  # lenet5 takes two seconds, vgg19 minutes
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, out + err
+    models = ("--models", "lenet5", "--models", "vgg19", "--models", "alexnet")
+    out = fastconv(*models, "--repeats", "1", cwd=tmp_path, script=["-c", INTERRUPTED])
+    assert out.returncode == 130, out.stdout + out.stderr
+    assert "interrupted" in out.stdout
     (folder,) = (tmp_path / "results").iterdir()
     kept = json.loads((folder / "results.json").read_text())
     assert kept["interrupted"] is True
