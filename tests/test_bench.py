@@ -3,13 +3,15 @@
 import signal
 import sys
 import warnings
+from functools import partial
+from time import sleep
 
 import numpy as np
 import pytest
 
 import fastconv as fc
 from fastconv.backend import reference, select
-from fastconv.bench import Options, run
+from fastconv.bench import Options, run, timing
 from fastconv.bench.compare import MismatchError, compare
 from fastconv.bench.interrupt import interruptible
 from fastconv.bench.layers import distinct_layers, measure_layers
@@ -63,10 +65,22 @@ def test_a_failing_network_is_reported_and_the_rest_goes_on(tmp_path, monkeypatc
 
 def test_sides_are_interleaved():
     order = []
-    sides = {name: lambda name=name: order.append(name) for name in "ab"}
+
+    def side(name):
+        order.append(name)
+        sleep(timing.BURST)
+
+    sides = {name: partial(side, name) for name in "ab"}
     timings = time_interleaved(sides, 3)
     assert "".join(order) == "ab" + "ab" + "ba" + "ab"
     assert all(len(t.rounds) == 3 for t in timings.values())
+
+
+def test_short_steps_run_in_bursts():
+    runs = []
+    found = time_interleaved({"short": lambda: runs.append(sleep(timing.BURST / 10))}, 2)["short"]
+    assert 8 <= len(runs) <= 2 + 2 * 10
+    assert timing.BURST / 10 <= found.median < timing.BURST
 
 
 def test_patterns_choose_models():

@@ -13,7 +13,7 @@ from fastconv.bench.machine import Machine
 from fastconv.bench.network import NetworkResult
 
 MB = 1e6
-WIDTH = 120  # columns that the tables need
+WIDTH = 128  # columns that the tables need
 
 
 @dataclass
