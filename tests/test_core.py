@@ -4,6 +4,7 @@ import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -426,3 +427,8 @@ def test_an_op_cannot_use_a_name_of_the_gate():
 
         class Wrong(Op):
             order: int
+
+
+def test_help_shows_the_layout_that_image_functions_take():
+    assert "layout='NHWC'" in str(signature(F.conv2d))
+    assert "layout" not in str(signature(F.relu))

@@ -6,7 +6,7 @@ arrays.
 """
 
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 
 import numpy as np
 
@@ -42,7 +42,8 @@ def function(f=None, *, images=()):
         return lambda f: function(f, images=images)
     if f.__name__ in FUNCTIONS:
         raise RegistryError(f"function {f.__name__!r} is registered twice")
-    names = tuple(signature(f).parameters)
+    own = signature(f)
+    names = tuple(own.parameters)
 
     @wraps(f)
     def call(*args, layout="NHWC", **kwargs):
@@ -61,6 +62,9 @@ def function(f=None, *, images=()):
             named = {k: as_tensor(v) if is_array(v) else v for k, v in kwargs.items()}
             return _unwrap(f(*wrapped, **named))
 
+    if images:
+        layout = Parameter("layout", Parameter.KEYWORD_ONLY, default="NHWC")
+        call.__signature__ = own.replace(parameters=[*own.parameters.values(), layout])
     FUNCTIONS[f.__name__] = call
     return call
 
