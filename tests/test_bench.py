@@ -11,7 +11,7 @@ import pytest
 
 import fastconv as fc
 from fastconv.backend import reference, select
-from fastconv.bench import Options, run, timing
+from fastconv.bench import Options, run, timing, workload
 from fastconv.bench.compare import MismatchError, compare
 from fastconv.bench.interrupt import interruptible
 from fastconv.bench.layers import distinct_layers, measure_layers
@@ -19,6 +19,7 @@ from fastconv.bench.network import count, measure_peak
 from fastconv.bench.run import chosen_models
 from fastconv.bench.timing import time_interleaved
 from fastconv.bench.workload import pictures
+from fastconv.core import random_state
 
 
 def test_pictures_are_real_distinct_and_normalised():
@@ -123,3 +124,11 @@ def test_an_interrupt_that_python_swallowed_is_raised_again():
             Swallows()
         interrupt.check()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_dropout_masks_do_not_depend_on_whether_weights_were_drawn():
+    workload._weights.clear()
+    workload.build("lenet5", 1)  # draws them
+    drawn = random_state()
+    workload.build("lenet5", 1)  # loads them
+    assert random_state() == drawn

@@ -6,7 +6,7 @@ ops, so gradients come back in the dtype that each tensor has.
 """
 
 from fastconv.core.dtypes import LOW_PRECISION, as_dtype, is_float
-from fastconv.core.state import _set, state
+from fastconv.core.state import overridden, state
 from fastconv.errors import DTypeError
 
 
@@ -19,7 +19,7 @@ def autocast(dtype="bfloat16"):
     dtype = as_dtype(dtype)
     if dtype.name not in LOW_PRECISION:
         raise DTypeError(f"autocast: dtype must be one of {LOW_PRECISION}, got {dtype.name}")
-    return _set("autocast", dtype)
+    return overridden("autocast", dtype)
 
 
 def cast_inputs(op, inputs):

@@ -20,7 +20,8 @@ state = _State()
 
 
 @contextmanager
-def _set(name, value):
+def overridden(name, value):
+    """Inside the block state.name is value, afterwards what it was; per thread."""
     before = getattr(state, name)
     setattr(state, name, value)
     try:
@@ -31,12 +32,12 @@ def _set(name, value):
 
 def no_grad():
     """Nothing inside the block is recorded for backward. Also a decorator."""
-    return _set("grad", False)
+    return overridden("grad", False)
 
 
 def enable_grad():
     """Records again inside a `no_grad` block."""
-    return _set("grad", True)
+    return overridden("grad", True)
 
 
 def use_algorithm(name: str | None):
@@ -46,7 +47,7 @@ def use_algorithm(name: str | None):
     """
     if name is not None and not isinstance(name, str):
         raise ArgumentError(f"use_algorithm: name must be a str or None, got {name!r}")
-    return _set("algorithm", name)
+    return overridden("algorithm", name)
 
 
 def set_float32_precision(precision: str) -> None:
