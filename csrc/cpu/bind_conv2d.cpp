@@ -65,8 +65,12 @@ void bind_conv2d(py::module_& m) {
             const int64_t bytes = engine(zero).workspace(p, Direction::kFwd, a, threads);
             void* ws = parse_workspace(workspace, bytes);
             py::gil_scoped_release release;
-            engine(zero).fwd(p, a, xp, wp, yp, pro, before_sums(e), threads, ws);
-            finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
+            if (ConvEngine<T>::fuses_sums(a)) {
+              engine(zero).fwd(p, a, xp, wp, yp, pro, e, threads, ws);
+            } else {
+              engine(zero).fwd(p, a, xp, wp, yp, pro, before_sums(e), threads, ws);
+              finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
+            }
           });
         });
 

@@ -59,7 +59,6 @@ GemmJob<T> fwd_job(const Conv2dProblem& p, Algorithm algorithm, const T* x, cons
   job.b_by_k = false;
   job.c = matrix_target(y, job.m, p.k, p.kg());
   job.epilogue = epilogue;
-  job.epilogue.sums = nullptr;
   return job;
 }
 
@@ -253,7 +252,15 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
   T* out = nullptr;
   if (algorithm == Algorithm::kDepthwise) return depthwise_workspace(p, direction) * sizeof(T);
   if (direction == Direction::kFwd) {
-    return job_workspace(fwd_job(p, algorithm, none, none, out, {}, {}), algorithm, threads);
+    // enough for any prologue and epilogue; what they point at is not read
+    static const T any_scale = 0;
+    static double any_sum = 0;
+    Prologue<T> prologue;
+    Epilogue<T> epilogue;
+    prologue.scale = &any_scale;
+    epilogue.sums = &any_sum;
+    return job_workspace(fwd_job(p, algorithm, none, none, out, prologue, epilogue), algorithm,
+                         threads);
   }
   if (direction == Direction::kWgrad) {
     return job_workspace(wgrad_job(p, algorithm, none, none, out, {}), algorithm, threads);

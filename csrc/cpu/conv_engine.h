@@ -26,6 +26,11 @@ class ConvEngine {
   void wgrad(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* gy, T* gw,
              const Prologue<T>& prologue, int threads, void* workspace) const;
 
+  // Whether fwd takes epilogue.sums; else they are a pass of their own (finish_sums.h).
+  static bool fuses_sums(Algorithm algorithm) {
+    return algorithm == Algorithm::kImplicit || algorithm == Algorithm::kMatrix;
+  }
+
  private:
   int64_t job_workspace(const GemmJob<T>& job, Algorithm algorithm, int threads) const;
   void run(const GemmJob<T>& job, Algorithm algorithm, int threads, void* workspace) const;

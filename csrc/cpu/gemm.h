@@ -37,8 +37,9 @@ Source<T> matrix_source(const T* base, int64_t rows, int64_t columns, int64_t ld
   Source<T> s;
   s.base = base;
   s.group_stride = group_stride;
-  s.d2 = s.w_end = rows > 0 ? rows : 1;
-  s.s2 = ld;
+  s.d1 = s.h_end = rows > 0 ? rows : 1;
+  s.s1 = ld;
+  s.s2 = columns;
   s.run = columns;
   return s;
 }
@@ -59,8 +60,8 @@ Target<T> matrix_target(T* base, int64_t rows, int64_t ld, int64_t group_stride 
   Target<T> t;
   t.base = base;
   t.group_stride = group_stride;
-  t.d2 = rows > 0 ? rows : 1;
-  t.s2 = ld;
+  t.d1 = rows > 0 ? rows : 1;
+  t.s1 = ld;
   return t;
 }
 
@@ -72,8 +73,9 @@ struct GemmJob {
   Source<T> b;
   bool b_by_k = true;  // rows of b are l, columns j; else rows j, columns l (a transposed matrix)
   Target<T> c;
-  bool accumulate = false;  // C += ...
-  Epilogue<T> epilogue;     // scale and shift (groups*n,), residual addressed as c; no sums
+  const T* packed_b = nullptr;  // b as GemmFunctions::pack left it, or null: packed on the way
+  bool accumulate = false;      // C += ...
+  Epilogue<T> epilogue;         // scale, shift, sums (groups*n,); residual addressed as c
 };
 
 template <class T>
@@ -81,6 +83,9 @@ struct GemmFunctions {
   // Bytes that run needs for this many threads.
   int64_t (*workspace)(const GemmJob<T>& job, int threads);
   void (*run)(const GemmJob<T>& job, int threads, void* workspace);
+  // Elements of a packed b, and packing it: for a product without a_by_k.
+  int64_t (*packed_elements)(const GemmJob<T>& job);
+  void (*pack)(const GemmJob<T>& job, T* packed);
   // dst (rows, columns) = rows [row, row + rows) of the source
   void (*gather)(const Source<T>& source, int64_t row, int64_t rows, int64_t columns, T* dst);
   // y = act(y + residual), in place

@@ -1,14 +1,9 @@
-// Reading a Source into the panels of the micro-kernel.
-//
-//   A by rows  (kMr, kKc) row-major with the constant stride kLda: a copy of row slices
-//   A by k     (kc, kMr): a copy of row slices, rows being l
-//   B          (kc, kNr): likewise if the rows of b are l, else transposed
-// Rows and columns beyond the matrix are zeros.
+// Copying parts of a Source: slices of its rows, and panels of B, transposed where its rows are j.
 #pragma once
 
 #include "cpu/gemm.h"
 #include "cpu/kernels/epilogue.h"
-#include "cpu/kernels/micro_kernel.h"
+#include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -38,6 +33,12 @@ inline void zero(T* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) dst[i] = 0;
 }
 
+// columns of a slice, at most
+template <class T>
+constexpr int kSlice = 1024 / sizeof(T);
+// rows of B by k, or columns of its transpose, that one piece of packing takes
+constexpr int64_t kPackRows = 64;
+
 // The columns [first, first + count) of a Source, cut where memory is not contiguous.
 struct Segment {
   int64_t dst, count;  // columns [dst, dst + count) of the slice
@@ -48,7 +49,7 @@ struct Segment {
 
 template <class T>
 struct Slice {
-  Segment segments[kKc<T>];
+  Segment segments[kSlice<T>];
   int count = 0;
 
   Slice(const Source<T>& s, int64_t first, int64_t columns) {
@@ -118,32 +119,14 @@ void gather_slice(const Source<T>& s, int64_t group, const Slice<T>& slice, int6
   }
 }
 
-// Panels of rows [row, row + rows) x l in [l0, l0 + kc), one after another, kMr * kLda apart.
+// dst[l*width + i] = rows[i][l], i < 4, l < count
 template <class T>
-void pack_a(const GemmJob<T>& job, int64_t group, int64_t row, int64_t rows, int64_t l0, int64_t kc,
-            T* dst) {
-  if (!job.a_by_k) {
-    const Slice<T> slice(job.a, l0, kc);
-    gather_slice(job.a, group, slice, row, rows, dst, kLda<T>);
-    for (; rows % kMr != 0; ++rows) zero(dst + rows * kLda<T>, kc);
-    return;
-  }
-  for (int64_t i = 0; i < rows; i += kMr, dst += kMr * kLda<T>) {
-    const int64_t count = rows - i < kMr ? rows - i : kMr;
-    const Slice<T> slice(job.a, row + i, count);
-    gather_slice(job.a, group, slice, l0, kc, dst, kMr);
-    if (count == kMr) continue;
-    for (int64_t l = 0; l < kc; ++l) zero(dst + l * kMr + count, kMr - count);
-  }
-}
-
-// dst[l*kNr + i] = rows[i*kKc + l], i < 4, l < count; rows are read to a multiple of 4, as kKc is
-template <class T>
-inline void transpose_4(const T* rows, int64_t count, T* dst) {
+inline void transpose_4(const T* const* rows, int64_t count, int64_t width, T* dst) {
   typedef T V __attribute__((vector_size(4 * sizeof(T))));
-  for (int64_t l = 0; l < count; l += 4) {
+  int64_t l = 0;
+  for (; l + 4 <= count; l += 4) {
     V v[4];
-    for (int i = 0; i < 4; ++i) __builtin_memcpy(&v[i], rows + i * kKc<T> + l, sizeof(V));
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(&v[i], rows[i] + l, sizeof(V));
     const V low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
     const V high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
     const V low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
@@ -152,30 +135,33 @@ inline void transpose_4(const T* rows, int64_t count, T* dst) {
     v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
     v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
     v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-    const int64_t valid = count - l < 4 ? count - l : 4;
-    for (int i = 0; i < valid; ++i) __builtin_memcpy(dst + (l + i) * kNr<T>, &v[i], sizeof(V));
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(dst + (l + i) * width, &v[i], sizeof(V));
+  }
+  for (; l < count; ++l) {
+    for (int i = 0; i < 4; ++i) dst[l * width + i] = rows[i][l];
   }
 }
 
-// One panel of columns [column, column + count), count <= kNr, x l in [l0, l0 + kc).
+// dst (count, width) = B[l0 + l, column + j], l < count, j < columns <= width; 0 beyond columns
 template <class T>
-void pack_b(const GemmJob<T>& job, int64_t group, int64_t column, int64_t count, int64_t l0,
-            int64_t kc, T* dst) {
+void pack_piece(const GemmJob<T>& job, int64_t group, int64_t column, int64_t columns, int64_t l0,
+                int64_t count, int64_t width, T* dst) {
   if (job.b_by_k) {
-    const Slice<T> slice(job.b, column, count);
-    gather_slice(job.b, group, slice, l0, kc, dst, kNr<T>);
-  } else {
-    const Slice<T> slice(job.b, l0, kc);
-    T rows[4 * kKc<T>];
-    for (int64_t j = 0; j < count; j += 4) {
-      const int64_t real = count - j < 4 ? count - j : 4;
-      gather_slice(job.b, group, slice, column + j, real, rows, kKc<T>);
-      zero(rows + real * kKc<T>, (4 - real) * kKc<T>);
-      transpose_4(rows, kc, dst + j);
-    }
+    const Slice<T> slice(job.b, column, columns);
+    gather_slice(job.b, group, slice, l0, count, dst, width);
+    if (columns == width) return;
+    for (int64_t l = 0; l < count; ++l) zero(dst + l * width + columns, width - columns);
+    return;
   }
-  if (count == kNr<T>) return;
-  for (int64_t l = 0; l < kc; ++l) zero(dst + l * kNr<T> + count, kNr<T> - count);
+  const T* first = job.b.base + job.b.offset + group * job.b.group_stride + l0;
+  alignas(64) T zeros[kPackRows] = {};
+  for (int64_t j = 0; j < width; j += 4) {
+    const T* rows[4];
+    for (int64_t i = 0; i < 4; ++i) {
+      rows[i] = j + i < columns ? first + (column + j + i) * job.b.s1 : zeros;
+    }
+    transpose_4(rows, count, width, dst + j);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,48 @@
+// The three ways to multiply that gemm.cpp chooses from, one file each.
+#pragma once
+
+#include "cpu/gemm.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+
+constexpr int64_t kAlign = 64;
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// f(begin, end, slot), slot < threads: as parallel(), for the number of threads that a workspace
+// was made for.
+template <class F>
+static inline void parallel_slots(int64_t tasks, int64_t grain, int threads, F&& f) {
+  int64_t slots = tasks / grain;
+  slots = slots < 1 ? 1 : slots < threads ? slots : threads;
+  parallel(slots, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t slot = begin; slot < end; ++slot) {
+      f(tasks * slot / slots, tasks * (slot + 1) / slots, slot);
+    }
+  });
+}
+
+// gemm_rows.cpp: rows of A are rows i. B in panels: (groups, panels, k, columns of the panel).
+int64_t rows_workspace(const GemmJob<float>& job, int threads);
+int64_t rows_workspace(const GemmJob<double>& job, int threads);
+void rows_product(const GemmJob<float>& job, int threads, void* workspace);
+void rows_product(const GemmJob<double>& job, int threads, void* workspace);
+int64_t packed_b_elements(const GemmJob<float>& job);
+int64_t packed_b_elements(const GemmJob<double>& job);
+void pack_b(const GemmJob<float>& job, float* packed);
+void pack_b(const GemmJob<double>& job, double* packed);
+
+// gemm_reduce.cpp: rows of A are l, a long sum over few results.
+int64_t reduce_workspace(const GemmJob<float>& job, int threads);
+int64_t reduce_workspace(const GemmJob<double>& job, int threads);
+void reduce_product(const GemmJob<float>& job, int threads, void* workspace);
+void reduce_product(const GemmJob<double>& job, int threads, void* workspace);
+
+// gemm_dots.cpp: few rows against a matrix whose rows also run along l, which is read once.
+bool is_dots(const GemmJob<float>& job);
+bool is_dots(const GemmJob<double>& job);
+void dots_product(const GemmJob<float>& job);
+void dots_product(const GemmJob<double>& job);
+
+}  // namespace fc::FC_ISA

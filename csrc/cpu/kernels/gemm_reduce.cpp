@@ -1,0 +1,349 @@
+// C[i,j] = epilogue(sum_l A[l,i] * B[l,j]): the weight gradient, and @ with a transposed A.
+//
+// l runs over pixels in chunks that the shape fixes. For each chunk A is packed in columns of a
+// tile, B in panels of two vectors: of the image's lines, which all taps of a window then share, or
+// (one tap, or few channels) of the windows themselves. If C is small, l is cut into splits, also
+// fixed by the shape; each has a C of its own, and they are added in order.
+//
+// Error bound: as tile.h, c = 1; a chunk is summed in order, then the chunks, then the splits.
+#include "cpu/kernels/epilogue.h"
+#include "cpu/kernels/gemm_parts.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/reduce_tile.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+constexpr int64_t kChunkPixels = 384;
+constexpr int64_t kWantedTasks = 32;
+constexpr int64_t kMostSplits = 16;
+// of all splits' C together
+constexpr int64_t kSplitBytes = int64_t{16} << 20;
+template <class T>
+constexpr int64_t kNr = 2 * kVw<T>;
+
+template <class T>
+struct Plan {
+  bool windowed;                  // lines of the image are packed, not windows
+  int64_t taps1, taps2, columns;  // windowed: taps and columns of each; else 1, 1, n
+  int64_t unit, units;            // pixels cut as one: a line of windows if windowed
+  int64_t chunk;                  // units of a chunk
+  int64_t lines;                  // of the image, that a chunk reaches, at most
+  int64_t panels, column_groups, splits;
+  int64_t partials;                  // workspace, bytes: shared ...
+  int64_t packed_a, packed_b, runs;  // ... and per thread
+
+  explicit Plan(const GemmJob<T>& job) {
+    const Source<T>& b = job.b;
+    const int64_t taps = b.run > 0 ? job.n / b.run : 0;
+    windowed = job.b_by_k && taps > 1 && b.run >= kVw<T> && b.d2 <= kChunkPixels;
+    taps2 = windowed ? b.taps2 : 1;
+    taps1 = windowed ? taps / taps2 : 1;
+    columns = windowed ? b.run : job.n;
+    unit = windowed ? b.d2 : 1;
+    units = ceil_div(job.k, unit);
+    chunk = kChunkPixels / unit;
+    panels = ceil_div(columns, kNr<T>);
+
+    const int64_t chunks = ceil_div(units, chunk), c_bytes = job.groups * job.m * job.n * sizeof(T);
+    splits = least(least(chunks, kMostSplits), ceil_div(kWantedTasks, job.groups));
+    splits = most(1, least(splits, kSplitBytes / most(1, c_bytes)));
+    column_groups = least(panels, ceil_div(kWantedTasks, most(1, job.groups * splits)));
+
+    partials = splits > 1 ? round_up(splits * c_bytes, kAlign) : 0;
+    packed_a = round_up(chunk * unit * job.m * sizeof(T), kAlign);
+    lines = 0;
+    if (windowed) {
+      const int64_t images = ceil_div(chunk, b.d1) + 1, window = (taps1 - 1) * b.step1 + 1;
+      lines = least(chunk * b.mul1 + images * window, images * b.h_end);
+    }
+    const int64_t pixels = windowed ? lines * b.w_end : chunk;
+    packed_b = round_up(pixels * kNr<T> * sizeof(T), kAlign);
+    runs = round_up(taps1 * taps2 * (chunk + 1) * sizeof(Run), kAlign);
+  }
+
+  static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+  static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+  int64_t thread_bytes() const { return packed_a + packed_b + runs; }
+};
+
+template <class T>
+class Product {
+ public:
+  Product(const GemmJob<T>& job, int threads, void* workspace)
+      : job_(job), plan_(job), threads_(threads) {
+    const auto address = reinterpret_cast<uintptr_t>(workspace);
+    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    partials_ = reinterpret_cast<T*>(p);
+    buffers_ = p + plan_.partials;
+  }
+
+  void run() {
+    const int64_t tasks = plan_.splits * job_.groups * plan_.column_groups;
+    const int64_t cost = job_.m * job_.n * job_.k * job_.groups / (tasks * kVw<T>);
+    parallel_slots(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int64_t slot) {
+      for (int64_t task = begin; task < end; ++task) {
+        Task(*this, task, buffers_ + slot * plan_.thread_bytes()).run();
+      }
+    });
+    if (plan_.splits > 1) combine();
+    const Epilogue<T>& e = job_.epilogue;
+    if (e.scale || e.shift || e.residual || e.sums || e.act.code != kIdentity) finish();
+  }
+
+ private:
+  T* row(int64_t group, int64_t i) const {
+    const Target<T>& c = job_.c;
+    return c.base + c.offset + group * c.group_stride + (c.first_row + i) * c.s1;
+  }
+
+  struct Task {
+    const GemmJob<T>& job;
+    const Plan<T>& plan;
+    int64_t split, group, column_group;
+    T *c, *a, *b;
+    int64_t ldc;
+    Run* runs;  // (taps, chunk + 1)
+    int64_t tiles;
+
+    Task(const Product& product, int64_t task, char* buffer)
+        : job(product.job_), plan(product.plan_) {
+      column_group = task % plan.column_groups;
+      group = task / plan.column_groups % job.groups;
+      split = task / plan.column_groups / job.groups;
+      tiles = ceil_div(job.m, kMr);
+      a = reinterpret_cast<T*>(buffer);
+      b = reinterpret_cast<T*>(buffer + plan.packed_a);
+      runs = reinterpret_cast<Run*>(buffer + plan.packed_a + plan.packed_b);
+      const bool whole = plan.splits == 1;
+      c = whole ? product.row(group, 0)
+                : product.partials_ + (split * job.groups + group) * job.m * job.n;
+      ldc = whole ? job.c.s1 : job.n;
+    }
+
+    int64_t first_row(int64_t tile) const { return job.m * tile / tiles; }
+
+    void run() {
+      const int64_t last = plan.units * (split + 1) / plan.splits;
+      int64_t unit = plan.units * split / plan.splits;
+      bool accumulate = plan.splits == 1 && job.accumulate;
+      do {  // once even if there are no pixels: C is then 0
+        const int64_t end = Plan<T>::least(unit + plan.chunk, last);
+        pack_a(unit * plan.unit, (end - unit) * plan.unit);
+        const int64_t panel_end = plan.panels * (column_group + 1) / plan.column_groups;
+        for (int64_t panel = plan.panels * column_group / plan.column_groups; panel < panel_end;
+             ++panel) {
+          multiply_panel(unit, end, panel, accumulate);
+        }
+        accumulate = true;
+        unit = end;
+      } while (unit < last);
+    }
+
+    // a: for each tile (pixels, rows of the tile)
+    void pack_a(int64_t pixel, int64_t count) {
+      const Source<T>& s = job.a;
+      const T* base = s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s1;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
+        T* dst = a + first * count;
+        for (int64_t i = 0; i < count; ++i) copy(dst + i * rows, base + i * s.s1 + first, rows);
+      }
+    }
+
+    void multiply_panel(int64_t unit, int64_t end, int64_t panel, bool accumulate) {
+      const int64_t column = panel * kNr<T>,
+                    columns = Plan<T>::least(kNr<T>, plan.columns - column);
+      const int vecs = columns > kVw<T> ? 2 : 1;
+      const int64_t width = vecs * kVw<T>, pixels = (end - unit) * plan.unit;
+      ReduceTile<T> t;
+      t.b = b;
+      t.step = plan.windowed ? job.b.mul2 : 1;
+      t.ldc = ldc;
+      t.last = columns - (vecs - 1) * kVw<T>;
+      t.accumulate = accumulate;
+      if (plan.windowed) {
+        pack_lines(unit, end, column, columns, width);
+      } else {
+        runs[0] = {0, 0, static_cast<int32_t>(pixels)};
+        t.runs = runs;
+        t.run_count = 1;
+        pack_windows(unit, pixels, column, columns, width);
+      }
+      for (int64_t tap = 0; tap < plan.taps1 * plan.taps2; ++tap) {
+        if (plan.windowed) {
+          t.runs = runs + tap * (plan.chunk + 1);
+          t.run_count = find_runs(unit, end, tap / plan.taps2, tap % plan.taps2);
+        }
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          const int64_t first = first_row(tile);
+          t.a = a + first * pixels;
+          t.c = c + first * ldc + tap * plan.columns + column;
+          reduce(static_cast<int>(first_row(tile + 1) - first), vecs, t);
+        }
+      }
+    }
+
+    // b (pixels, width): columns of the windows
+    void pack_windows(int64_t pixel, int64_t count, int64_t column, int64_t columns,
+                      int64_t width) {
+      if (job.b_by_k) {
+        return pack_piece(job, group, column, columns, pixel, count, width, b);
+      }
+      for (int64_t i = 0; i < count; i += kPackRows) {
+        pack_piece(job, group, column, columns, pixel + i, Plan<T>::least(kPackRows, count - i),
+                   width, b + i * width);
+      }
+    }
+
+    // The lines of one image that the windows of lines [p, p_end) reach.
+    struct Lines {
+      int64_t begin, end;
+
+      Lines(const Source<T>& s, int64_t taps1, int64_t p, int64_t p_end) {
+        begin = p * s.mul1 + s.off1;
+        end = (p_end - 1) * s.mul1 + s.off1 + (taps1 - 1) * s.step1 + 1;
+        begin = begin < 0 ? 0 : begin > s.h_end ? s.h_end : begin;
+        end = end < begin ? begin : end > s.h_end ? s.h_end : end;
+      }
+    };
+
+    // f(image, first and end line of its windows, place of unit `first`): the images of the chunk
+    template <class F>
+    void for_images(int64_t unit, int64_t end, F&& f) const {
+      const int64_t p_count = job.b.d1;
+      for (int64_t u = unit; u < end;) {
+        const int64_t image = u / p_count, p = u % p_count;
+        const int64_t p_end = Plan<T>::least(p_count, p + end - u);
+        f(image, p, p_end, u - unit);
+        u += p_end - p;
+      }
+    }
+
+    // b (lines, w, width)
+    void pack_lines(int64_t unit, int64_t end, int64_t column, int64_t columns, int64_t width) {
+      const Source<T>& s = job.b;
+      const int64_t channel = group * s.run + column;
+      const T* base = s.base + s.offset + group * s.group_stride + column;
+      T* dst = b;
+      for_images(unit, end, [&](int64_t image, int64_t p, int64_t p_end, int64_t) {
+        const Lines lines(s, plan.taps1, p, p_end);
+        const T* from = base + image * s.s0;
+        for (int64_t i = lines.begin * s.w_end; i < lines.end * s.w_end; ++i, dst += width) {
+          copy(dst, from + i * s.s2, columns);
+          if (s.prologue.scale) apply_prologue(s.prologue, channel, dst, columns);
+          zero(dst + columns, width - columns);
+        }
+      });
+    }
+
+    // Runs of the chunk's pixels whose tap lies inside the image.
+    int64_t find_runs(int64_t unit, int64_t end, int64_t t1, int64_t t2) {
+      const Source<T>& s = job.b;
+      Run* run = runs + (t1 * plan.taps2 + t2) * (plan.chunk + 1);
+      const Run* first = run;
+      const int64_t w0 = s.off2 + t2 * s.step2;  // of pixel 0 of a line
+      const int64_t q = w0 < 0 ? ceil_div(-w0, s.mul2) : 0;
+      const int64_t q_end =
+          w0 < s.w_end ? Plan<T>::least(s.d2, (s.w_end - 1 - w0) / s.mul2 + 1) : 0;
+      int64_t line = 0;  // of b, where the image's lines begin
+      for_images(unit, end, [&](int64_t, int64_t p, int64_t p_end, int64_t place) {
+        const Lines lines(s, plan.taps1, p, p_end);
+        for (int64_t i = p; i < p_end && q < q_end; ++i) {
+          const int64_t h = i * s.mul1 + s.off1 + t1 * s.step1;
+          if (h < 0 || h >= s.h_end) continue;
+          const int64_t b_line = line + h - lines.begin;
+          *run++ = {static_cast<int32_t>((place + i - p) * s.d2 + q),
+                    static_cast<int32_t>(b_line * s.w_end + w0 + q * s.mul2),
+                    static_cast<int32_t>(q_end - q)};
+        }
+        line += lines.end - lines.begin;
+      });
+      return run - first;
+    }
+  };
+
+  // C = the splits' sums, in order
+  void combine() const {
+    const int64_t size = job_.groups * job_.m * job_.n;
+    parallel(job_.groups * job_.m, grain_for(job_.n * plan_.splits),
+             [&](int64_t begin, int64_t end, int) {
+               for (int64_t i = begin; i < end; ++i) {
+                 T* c = row(i / job_.m, i % job_.m);
+                 const T* part = partials_ + i * job_.n;
+                 for (int64_t split = 0; split < plan_.splits; ++split, part += size) {
+                   if (split == 0 && !job_.accumulate) {
+                     copy(c, part, job_.n);
+                   } else {
+                     for (int64_t j = 0; j < job_.n; ++j) c[j] += part[j];
+                   }
+                 }
+               }
+             });
+  }
+
+  // The epilogue as a pass of its own: C is small here.
+  void finish() const {
+    constexpr int64_t kBlock = 256;
+    const int64_t blocks = ceil_div(job_.n, kBlock);
+    parallel(job_.groups * blocks, grain_for(job_.m * kBlock),
+             [&](int64_t begin, int64_t end, int) {
+               for (int64_t i = begin; i < end; ++i) {
+                 const int64_t group = i / blocks, column = i % blocks * kBlock;
+                 finish_columns(group, column, Plan<T>::least(kBlock, job_.n - column));
+               }
+             });
+  }
+
+  void finish_columns(int64_t group, int64_t column, int64_t count) const {
+    const Epilogue<T>& e = job_.epilogue;
+    const int64_t channel = group * job_.n + column;
+    double* sums = e.sums ? e.sums + channel : nullptr;
+    double* squares = sums + job_.groups * job_.n;
+    if (sums) {
+      zero(sums, count);
+      zero(squares, count);
+    }
+    for (int64_t i = 0; i < job_.m; ++i) {
+      T* c = row(group, i) + column;
+      affine_row<T>(c, count, e.scale ? e.scale + channel : nullptr,
+                    e.shift ? e.shift + channel : nullptr, nullptr);
+      for (int64_t j = 0; sums && j < count; ++j) {
+        const double v = c[j];
+        sums[j] += v;
+        squares[j] += v * v;
+      }
+      affine_row<T>(c, count, nullptr, nullptr,
+                    e.residual ? e.residual + (c - job_.c.base) : nullptr);
+      act_row(e.act, c, count);
+    }
+  }
+
+  const GemmJob<T>& job_;
+  const Plan<T> plan_;
+  const int threads_;
+  T* partials_;    // (splits, groups, m, n)
+  char* buffers_;  // per thread: a, b, runs
+};
+
+template <class T>
+int64_t workspace(const GemmJob<T>& job, int threads) {
+  const Plan<T> p(job);
+  return kAlign + p.partials + threads * p.thread_bytes();
+}
+
+}  // namespace
+
+int64_t reduce_workspace(const GemmJob<float>& job, int threads) { return workspace(job, threads); }
+int64_t reduce_workspace(const GemmJob<double>& job, int threads) {
+  return workspace(job, threads);
+}
+void reduce_product(const GemmJob<float>& job, int threads, void* workspace) {
+  Product<float>(job, threads, workspace).run();
+}
+void reduce_product(const GemmJob<double>& job, int threads, void* workspace) {
+  Product<double>(job, threads, workspace).run();
+}
+
+}  // namespace fc::FC_ISA

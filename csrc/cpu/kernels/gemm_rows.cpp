@@ -1,0 +1,307 @@
+// C[i,j] = epilogue(sum_l A[i,l] * B[l,j]), A by rows: forward, input gradient, linear, @.
+//
+// The rows of C are cut into tiles of at most kMr, tiles into blocks whose part of A stays in the
+// second-level cache while all of B passes by, panel by panel. How C is cut depends on the shape
+// alone, and an element is summed by one tile: its bits do not depend on the threads.
+#include "cpu/kernels/gemm_parts.h"
+#include "cpu/kernels/rows.h"
+#include "cpu/kernels/tile.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// of A, per block: leaves room for a panel of B in a second-level cache of 1 MB
+constexpr int64_t kBlockBytes = int64_t{256} << 10;
+constexpr int64_t kBlockTiles = 16;
+// blocks are made smaller until there are so many tasks
+constexpr int64_t kWantedTasks = 64;
+
+template <class T>
+struct Plan {
+  Taps<T> taps;
+  int64_t tiles, block, blocks;  // tiles: all, per block; blocks
+  int64_t panels, padded;        // of a group: panels, columns with those that fill the last vector
+  bool lines_first;
+  bool staged;    // A goes through the prologue, into a buffer of the block's lines
+  int64_t lines;  // of the buffer, at most
+  // workspace, bytes: shared ...
+  int64_t zeros, packed, sums;
+  // ... and per thread
+  int64_t table, border, stage;
+
+  explicit Plan(const GemmJob<T>& job) : taps(job.a, job.k) {
+    const Source<T>& a = job.a;
+    tiles = ceil_div(job.m, kMr);
+    panels = ceil_div(job.n, kNr<T>);
+    padded = round_up(job.n, kVw<T>);
+    staged = a.prologue.scale != nullptr;
+    const bool same_rows = a.d1 == job.c.d1 && a.d2 == job.c.d2;
+    lines_first = !staged && same_rows && a.d2 < kMr && taps.count() > 1 &&
+                  a.first_row + job.c.first_row == 0;
+
+    // neighbouring windows share what they read, up to the stride
+    const int64_t step = a.mul1 * a.mul2, windows = a.run > 0 ? job.k / a.run : 0;
+    const int64_t row_bytes = (windows < step ? windows : step) * a.run * job.groups * sizeof(T);
+    const int64_t tile_bytes = kMr * (row_bytes + taps.count() * sizeof(T*)) + 1;
+    block = kBlockBytes / tile_bytes;
+    if (block > kBlockTiles) block = kBlockTiles;
+    if (block < 1) block = 1;
+    while (block > 1 && ceil_div(tiles, block) * panels * job.groups < kWantedTasks) block /= 2;
+    blocks = ceil_div(tiles, block);
+
+    const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
+    zeros = bytes(((job.groups - 1) * a.group_stride + taps.run) * sizeof(T));
+    packed = job.packed_b ? 0 : bytes(packed_b_elements(job) * sizeof(T));
+    sums = job.epilogue.sums ? bytes(blocks * 2 * job.groups * job.n * sizeof(double)) : 0;
+    table = bytes(taps.count() * kMr * sizeof(T*)) + bytes(taps.count() * sizeof(int32_t)) +
+            bytes(kMr * sizeof(T*));
+    border = bytes(border_elements(taps) * sizeof(T));
+    lines = stage = 0;
+    if (!staged) return;
+    // what the lines of C that a block touches reach, and twice a window for an image's end
+    const int64_t window = taps.count1 > 0 ? (taps.count1 - 1) * a.step1 + 1 : 1;
+    lines = (ceil_div(block * kMr, a.d2) + 2) * a.mul1 + 3 * window;
+    const int64_t images = ceil_div(a.first_row + job.m, a.d1 * a.d2);
+    if (lines > a.h_end * images) lines = a.h_end * images;
+    stage = bytes(lines * a.w_end * a.s2 * sizeof(T));
+  }
+
+  int64_t tasks(int64_t groups) const { return blocks * groups * panels; }
+  int64_t shared_bytes() const { return zeros + packed + sums; }
+  int64_t thread_bytes() const { return block * (table + border) + stage; }
+};
+
+template <class T>
+int64_t workspace(const GemmJob<T>& job, int threads) {
+  const Plan<T> p(job);
+  return kAlign + p.shared_bytes() + threads * p.thread_bytes();
+}
+
+template <class T>
+class Product {
+ public:
+  Product(const GemmJob<T>& job, int threads, void* workspace)
+      : job_(job), plan_(job), threads_(threads) {
+    const auto address = reinterpret_cast<uintptr_t>(workspace);
+    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    zeros_ = reinterpret_cast<T*>(p);
+    packed_ = job.packed_b ? job.packed_b : reinterpret_cast<T*>(p + plan_.zeros);
+    sums_ = reinterpret_cast<double*>(p + plan_.zeros + plan_.packed);
+    buffers_ = p + plan_.shared_bytes();
+  }
+
+  void run() {
+    zero(zeros_, plan_.zeros / static_cast<int64_t>(sizeof(T)));
+    if (!job_.packed_b) pack_b(job_, const_cast<T*>(packed_));
+    const int64_t tasks = plan_.tasks(job_.groups);
+    const int64_t cost = plan_.block * kMr * job_.k * kTileVecs;
+    parallel_slots(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int64_t slot) {
+      Worker(*this, slot).run(begin, end);
+    });
+    if (job_.epilogue.sums) combine_sums();
+  }
+
+ private:
+  // What a thread keeps between its tasks: the tables of one block.
+  struct Worker {
+    const Product& product;
+    const GemmJob<T>& job;
+    const Plan<T>& plan;
+    char* buffer;
+    int64_t block = -1;
+
+    Worker(const Product& product, int64_t slot)
+        : product(product),
+          job(product.job_),
+          plan(product.plan_),
+          buffer(product.buffers_ + slot * plan.thread_bytes()) {}
+
+    void run(int64_t begin, int64_t end) {
+      const int64_t per_block = job.groups * plan.panels;
+      for (int64_t task = begin; task < end; ++task) {
+        if (task / per_block != block) enter(task / per_block);
+        multiply_panel(task % per_block / plan.panels, task % plan.panels);
+      }
+    }
+
+    int64_t first_tile() const { return block * plan.block; }
+    int64_t last_tile() const {
+      const int64_t last = first_tile() + plan.block;
+      return last < plan.tiles ? last : plan.tiles;
+    }
+    int64_t first_row(int64_t tile) const { return job.m * tile / plan.tiles; }
+
+    TileRows<T> table(int64_t tile) const {
+      char* p = buffer + (tile - first_tile()) * plan.table;
+      TileRows<T> t;
+      t.rows = reinterpret_cast<const T**>(p);
+      p += round_up(plan.taps.count() * kMr * sizeof(T*), kAlign);
+      t.out = reinterpret_cast<T**>(p);
+      p += round_up(kMr * sizeof(T*), kAlign);
+      t.taps = reinterpret_cast<int32_t*>(p);
+      t.tap_count = 0;
+      return t;
+    }
+    T* border(int64_t tile) const {
+      return reinterpret_cast<T*>(buffer + plan.block * plan.table +
+                                  (tile - first_tile()) * plan.border);
+    }
+
+    int64_t tap_counts[kBlockTiles];
+
+    void enter(int64_t new_block) {
+      block = new_block;
+      const int64_t row = first_row(first_tile());
+      Cursor from(job.a, row, job.m, plan.lines_first), to(job.c, row, job.m, plan.lines_first);
+      const Source<T> source = plan.staged ? stage() : job.a;
+      for (int64_t tile = first_tile(); tile < last_tile(); ++tile) {
+        TileRows<T> t = table(tile);
+        const int64_t count = first_row(tile + 1) - first_row(tile);
+        find_rows(source, plan.taps, from, count, product.zeros_, border(tile), t);
+        tap_counts[tile - first_tile()] = t.tap_count;
+        for (int64_t i = 0; i < count; ++i, to.next()) {
+          t.out[i] =
+              job.c.base + job.c.offset + to.i0 * job.c.s0 + to.i1 * job.c.s1 + to.i2 * job.c.s2;
+        }
+      }
+    }
+
+    // A with the lines that the block's windows reach in the buffer, after the prologue.
+    Source<T> stage() {
+      const Source<T>& a = job.a;
+      const int64_t window = (plan.taps.count1 - 1) * a.step1;
+      const Cursor first(a, first_row(first_tile()), job.m, false);
+      const Cursor last(a, first_row(last_tile()) - 1, job.m, false);
+      const auto line_of = [&](const Cursor& at, int64_t offset, int64_t low, int64_t high) {
+        const int64_t h = at.i1 * a.mul1 + a.off1 + offset;
+        return at.i0 * a.h_end + (h < low ? low : h > high ? high : h);
+      };
+      const int64_t begin = line_of(first, 0, 0, a.h_end);
+      const int64_t end = line_of(last, window, -1, a.h_end - 1) + 1;
+      const int64_t line = a.w_end * a.s2;
+      T* lines = reinterpret_cast<T*>(buffer + plan.block * (plan.table + plan.border));
+      for (int64_t i = begin * line; i < end * line; i += a.s2) {
+        copy(lines + i - begin * line, a.base + a.offset + i, a.s2);
+        apply_prologue(a.prologue, 0, lines + i - begin * line, a.s2);
+      }
+      Source<T> staged = a;
+      staged.prologue = {};
+      staged.base = lines - begin * line;
+      staged.offset = 0;
+      return staged;
+    }
+
+    void multiply_panel(int64_t group, int64_t panel) const {
+      const Epilogue<T>& e = job.epilogue;
+      const int64_t column = panel * kNr<T>;
+      const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
+      const int vecs = columns > kVw<T> ? 2 : 1;
+      const int64_t channel = group * job.n + column;
+      T scale[kNr<T>], shift[kNr<T>];
+      double sums[kNr<T>] = {}, squares[kNr<T>] = {};
+      Tile<T> t;
+      t.run = plan.taps.run;
+      t.skip = group * job.a.group_stride;
+      t.b = product.packed_ + (group * plan.padded + column) * job.k;
+      t.column = group * job.c.group_stride + column;
+      t.last = columns - (vecs - 1) * kVw<T>;
+      t.accumulate = job.accumulate;
+      t.scale = padded(e.scale, channel, columns, scale);
+      t.shift = padded(e.shift, channel, columns, shift);
+      t.residual = e.residual;
+      t.c = job.c.base;
+      t.act = e.act;
+      t.sums = e.sums ? sums : nullptr;
+      t.squares = squares;
+      for (int64_t tile = first_tile(); tile < last_tile(); ++tile) {
+        const TileRows<T> rows = table(tile);
+        t.rows = rows.rows;
+        t.taps = rows.taps;
+        t.tap_count = tap_counts[tile - first_tile()];
+        t.out = rows.out;
+        multiply(static_cast<int>(first_row(tile + 1) - first_row(tile)), vecs, t);
+      }
+      if (!e.sums) return;
+      const int64_t channels = job.groups * job.n;
+      copy(product.sums_ + 2 * block * channels + channel, sums, columns);
+      copy(product.sums_ + (2 * block + 1) * channels + channel, squares, columns);
+    }
+
+    // values of the panel's channels, or null; in the buffer if there are fewer than a panel has
+    static const T* padded(const T* values, int64_t channel, int64_t columns, T* buffer) {
+      if (!values || columns == kNr<T>) return values ? values + channel : nullptr;
+      zero(buffer, kNr<T>);
+      copy(buffer, values + channel, columns);
+      return buffer;
+    }
+  };
+
+  // The blocks' sums, in order.
+  void combine_sums() const {
+    const int64_t count = 2 * job_.groups * job_.n;
+    parallel(count, grain_for(plan_.blocks), [&](int64_t begin, int64_t end, int) {
+      double* sums = job_.epilogue.sums;
+      zero(sums + begin, end - begin);
+      for (int64_t block = 0; block < plan_.blocks; ++block) {
+        const double* part = sums_ + block * count;
+        for (int64_t i = begin; i < end; ++i) sums[i] += part[i];
+      }
+    });
+  }
+
+  const GemmJob<T>& job_;
+  const Plan<T> plan_;
+  const int threads_;
+  T* zeros_;         // a row of zeros for taps outside the image
+  const T* packed_;  // B, see pack_b
+  double* sums_;     // (blocks, 2, channels)
+  char* buffers_;    // per thread: tables and borders of a block's tiles, staged lines
+};
+
+template <class T>
+int64_t packed_elements(const GemmJob<T>& job) {
+  return job.groups * job.k * round_up(job.n, kVw<T>);
+}
+
+template <class T>
+void pack(const GemmJob<T>& job, T* packed) {
+  const int64_t padded = round_up(job.n, kVw<T>), panels = ceil_div(job.n, kNr<T>);
+  const int64_t pieces = ceil_div(job.k, kPackRows);
+  const auto pack_panel = [&](int64_t group, int64_t panel, int64_t piece) {
+    const int64_t column = panel * kNr<T>, l0 = piece * kPackRows;
+    const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
+    const int64_t width = columns > kVw<T> ? kNr<T> : kVw<T>;
+    const int64_t count = job.k - l0 < kPackRows ? job.k - l0 : kPackRows;
+    T* dst = packed + (group * padded + column) * job.k + l0 * width;
+    pack_piece(job, group, column, columns, l0, count, width, dst);
+  };
+  // B by k: rows are read along; else columns are
+  parallel(job.groups * pieces * panels, grain_for(kPackRows * kNr<T>),
+           [&](int64_t begin, int64_t end, int) {
+             for (int64_t i = begin; i < end; ++i) {
+               if (job.b_by_k) {
+                 pack_panel(i / panels / pieces, i % panels, i / panels % pieces);
+               } else {
+                 pack_panel(i / pieces / panels, i / pieces % panels, i % pieces);
+               }
+             }
+           });
+}
+
+}  // namespace
+
+int64_t packed_b_elements(const GemmJob<float>& job) { return packed_elements(job); }
+int64_t packed_b_elements(const GemmJob<double>& job) { return packed_elements(job); }
+int64_t rows_workspace(const GemmJob<float>& job, int threads) { return workspace(job, threads); }
+int64_t rows_workspace(const GemmJob<double>& job, int threads) { return workspace(job, threads); }
+void rows_product(const GemmJob<float>& job, int threads, void* workspace) {
+  Product<float>(job, threads, workspace).run();
+}
+void rows_product(const GemmJob<double>& job, int threads, void* workspace) {
+  Product<double>(job, threads, workspace).run();
+}
+void pack_b(const GemmJob<float>& job, float* packed) { pack(job, packed); }
+void pack_b(const GemmJob<double>& job, double* packed) { pack(job, packed); }
+
+}  // namespace fc::FC_ISA

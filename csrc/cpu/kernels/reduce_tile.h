@@ -1,0 +1,72 @@
+// The inner product of the weight gradient: C[i][j] (+)= sum_pixels a[pixel][i] * b[pixel][j], a
+// tile of R rows x V vectors held in registers while the pixels of a chunk pass by.
+#pragma once
+
+#include "cpu/kernels/part.h"
+#include "cpu/kernels/simd.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// `count` pixels in a row: pixel and pixel + 1, ... of a; b_pixel, b_pixel + step, ... of b.
+struct Run {
+  int32_t pixel, b_pixel, count;
+};
+
+template <class T>
+struct ReduceTile {
+  const Run* runs = nullptr;
+  int64_t run_count = 0;
+  const T* a;    // (pixels, R)
+  const T* b;    // (pixels of b, V * kVw)
+  int64_t step;  // between the pixels of b
+  T* c;
+  int64_t ldc;
+  int64_t last;  // columns of the last vector
+  bool accumulate;
+};
+
+template <class T, int R, int V>
+void reduce_tile(const ReduceTile<T>& t) {
+  Vec<T> acc[R][V] = {};
+  for (int64_t i = 0; i < t.run_count; ++i) {
+    const Run& run = t.runs[i];
+    const T* a = t.a + int64_t{run.pixel} * R;
+    const T* b = t.b + int64_t{run.b_pixel} * V * kVw<T>;
+    const int64_t step = t.step * V * kVw<T>;
+    for (int32_t q = 0; q < run.count; ++q) {
+      Vec<T> column[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) column[v] = load(b + v * kVw<T>);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const Vec<T> row = broadcast(a[r]);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) acc[r][v] = madd<T>(row, column[v], acc[r][v]);
+      }
+      a += R;
+      b += step;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    T* c = t.c + r * t.ldc;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      const int64_t count = v < V - 1 ? kVw<T> : t.last;
+      if (t.accumulate) acc[r][v] += load_part(c + v * kVw<T>, count);
+      store_part(c + v * kVw<T>, acc[r][v], count);
+    }
+  }
+}
+
+template <class T, int R = kMr>
+inline void reduce(int rows, int vecs, const ReduceTile<T>& t) {
+  if constexpr (R > 1) {
+    if (rows < R) return reduce<T, R - 1>(rows, vecs, t);
+  }
+  vecs == 1 ? reduce_tile<T, R, 1>(t) : reduce_tile<T, R, 2>(t);
+}
+
+}  // namespace
+}  // namespace fc::FC_ISA

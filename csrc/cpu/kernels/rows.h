@@ -1,0 +1,124 @@
+// Where the rows of a Source lie: the pointers that tile.h reads through.
+#pragma once
+
+#include "cpu/gemm.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/simd.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// The row numbers of a Source or Target, walked without dividing. Rows are numbered (i0, i1, i2),
+// or (i1, i0, i2) if lines_first: the same line of all images, one image after another. Tiles of
+// small images then lie on few lines, and taps that fall outside the image are left out.
+struct Cursor {
+  int64_t d0, d1, d2, i0, i1, i2;
+  bool lines_first;
+
+  template <class Map>
+  Cursor(const Map& map, int64_t row, int64_t rows, bool lines_first)
+      : d1(map.d1), d2(map.d2), lines_first(lines_first) {
+    row += map.first_row;
+    i2 = row % d2;
+    row /= d2;
+    d0 = lines_first ? rows / (d1 * d2) : 1;
+    i0 = lines_first ? row % d0 : row / d1;
+    i1 = lines_first ? row / d0 : row % d1;
+  }
+
+  void next() {
+    if (++i2 < d2) return;
+    i2 = 0;
+    if (lines_first) {
+      if (++i0 < d0) return;
+      i0 = 0;
+      ++i1;
+    } else {
+      if (++i1 < d1) return;
+      i1 = 0;
+      ++i0;
+    }
+  }
+};
+
+// The taps of a Source as the tile sees them. Few channels: the taps of a window line, neighbours
+// in memory, are one long run; where it crosses the image's border it is copied between zeros.
+template <class T>
+struct Taps {
+  static constexpr int64_t kLong = 16;  // channels that make a run of their own
+
+  int64_t count1, count2, run;
+  bool merged;
+
+  Taps(const Source<T>& s, int64_t columns) {
+    const int64_t taps = s.run > 0 ? columns / s.run : 0;
+    merged = s.taps2 > 1 && s.run < kLong && s.step2 * s.s2 == s.run;
+    count1 = s.taps2 > 0 ? taps / s.taps2 : 0;
+    count2 = merged ? 1 : s.taps2;
+    run = merged ? s.taps2 * s.run : s.run;
+  }
+  int64_t count() const { return count1 * count2; }
+};
+
+// The tables of one tile.
+template <class T>
+struct TileRows {
+  const T** rows;  // (taps, kMr)
+  int32_t* taps;   // (taps)
+  T** out;         // (kMr)
+  int64_t tap_count;
+};
+
+// Elements of the copies that merged runs of a tile may need.
+template <class T>
+int64_t border_elements(const Taps<T>& taps) {
+  return taps.merged ? taps.count() * kMr * taps.run : 0;
+}
+
+// Fills t for `count` rows from the cursor on. zeros: a run of zeros for all groups. border: room
+// for border_elements.
+template <class T>
+void find_rows(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t count,
+               const T* zeros, T* border, TileRows<T>& t) {
+  int64_t h0[kMr], w0[kMr];
+  const T* origin[kMr];
+  for (int64_t i = 0; i < count; ++i, cursor.next()) {
+    h0[i] = cursor.i1 * s.mul1 + s.off1;
+    w0[i] = cursor.i2 * s.mul2 + s.off2;
+    origin[i] = s.base + s.offset + cursor.i0 * s.s0 + h0[i] * s.s1 + w0[i] * s.s2;
+  }
+  const int64_t span = taps.merged ? s.taps2 : 1;
+  const uint64_t h_end = s.h_end, w_end = s.w_end < span ? 0 : s.w_end - span + 1;
+  t.tap_count = 0;
+  for (int64_t t1 = 0; t1 < taps.count1; ++t1) {
+    for (int64_t t2 = 0; t2 < taps.count2; ++t2) {
+      const int64_t dh = t1 * s.step1, dw = t2 * s.step2, move = dh * s.s1 + dw * s.s2;
+      const T** rows = t.rows + t.tap_count * kMr;
+      bool any = false;
+      for (int64_t i = 0; i < count; ++i) {
+        const bool inside = (static_cast<uint64_t>(h0[i] + dh) < h_end) &
+                            (static_cast<uint64_t>(w0[i] + dw) < w_end);
+        rows[i] = inside ? origin[i] + move : zeros;
+        any |= inside;
+      }
+      if (taps.merged) {
+        for (int64_t i = 0; i < count; ++i) {
+          const int64_t begin = w0[i] < 0 ? -w0[i] : 0;
+          const int64_t end = s.w_end - w0[i] < span ? s.w_end - w0[i] : span;
+          if (static_cast<uint64_t>(h0[i] + dh) >= h_end || begin >= end) continue;
+          if (begin == 0 && end == span) continue;
+          zero(border, begin * s.run);
+          copy(border + begin * s.run, origin[i] + move + begin * s.run, (end - begin) * s.run);
+          zero(border + end * s.run, (span - end) * s.run);
+          rows[i] = border;
+          border += taps.run;
+          any = true;
+        }
+      }
+      if (any) t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fc::FC_ISA

@@ -1,0 +1,164 @@
+// The inner product of forward, input gradient, linear and @: a register tile of R rows x V
+// vectors.
+//
+//   out[i][j] = epilogue(sum_{tap, c} rows[tap][i][c] * b[tap][c][j])
+//
+// A row of A is found through a pointer per tap, so an image is read where it lies: nothing is
+// copied, and rows may be any pixels. All of the sum stays in registers, in the order (tap, c):
+// the bits of an element do not depend on the tile it falls into.
+//
+// Error bound: |y - y64| <= c * sqrt(L) * eps * sum |a b| with c = 1 (L products in order).
+#pragma once
+
+#include "cpu/kernels/act_block.h"
+#include "cpu/kernels/part.h"
+#include "cpu/kernels/simd.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// a panel of B has two vectors of columns; the last one may have one
+constexpr int kTileVecs = 2;
+template <class T>
+constexpr int kNr = kTileVecs * kVw<T>;
+
+template <class T>
+struct Tile {
+  const T* const* rows;  // (tap_count, kMr)
+  const int32_t* taps;   // (tap_count): the taps with a row inside the image
+  int64_t tap_count, run;
+  int64_t skip;  // elements from a row's pointer to the group's first channel
+  const T* b;    // (taps, run, vecs * kVw), columns beyond the matrix 0
+
+  T* const* out;      // (kMr): each row of the result at column 0
+  int64_t column;     // first column of the panel
+  int64_t last;       // columns of the last vector
+  bool accumulate;    // C += ...
+  const T* scale;     // (vecs * kVw) or null
+  const T* shift;     // (vecs * kVw) or null
+  const T* residual;  // as out is to c
+  const T* c;         // the result's base
+  Activation act;
+  double* sums;     // (vecs * kVw) or null: += sums over the rows, before residual and activation
+  double* squares;  // (vecs * kVw)
+};
+
+// Sums over the tile's rows around the first row: what is squared is the spread, so that float
+// rounding does not drown the variance of channels with a large mean.
+template <class T, int R>
+inline void add_sums(const Vec<T>* column, int stride, double* sums, double* squares) {
+  const Vec<T> pivot = column[0];
+  Vec<T> sum{}, square{};
+#pragma GCC unroll 16
+  for (int i = 1; i < R; ++i) {
+    const Vec<T> d = column[i * stride] - pivot;
+    sum += d;
+    square = madd<T>(d, d, square);
+  }
+  T p[kVw<T>], s[kVw<T>], q[kVw<T>];
+  store(p, pivot);
+  store(s, sum);
+  store(q, square);
+  for (int i = 0; i < kVw<T>; ++i) {
+    const double a = p[i], b = s[i];
+    sums[i] += R * a + b;
+    squares[i] += R * a * a + 2 * a * b + q[i];
+  }
+}
+
+template <class T, int R, int V>
+inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
+  const auto get = [&](const T* p, int v) {
+    return v < V - 1 || t.last == kVw<T> ? load(p + v * kVw<T>) : load_part(p + v * kVw<T>, t.last);
+  };
+  if (t.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) acc[i][v] += get(t.out[i] + t.column, v);
+    }
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+    if (t.scale) {
+      const Vec<T> scale = load(t.scale + v * kVw<T>);
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) acc[i][v] *= scale;
+    }
+    if (t.shift) {
+      const Vec<T> shift = load(t.shift + v * kVw<T>);
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) acc[i][v] += shift;
+    }
+    if (t.sums) add_sums<T, R>(&acc[0][v], V, t.sums + v * kVw<T>, t.squares + v * kVw<T>);
+  }
+  if (t.residual) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        acc[i][v] += get(t.residual + (t.out[i] - t.c) + t.column, v);
+      }
+    }
+  }
+  if (t.act.code == kRelu) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) acc[i][v] = acc[i][v] < 0 ? Vec<T>{} : acc[i][v];
+    }
+  } else if (t.act.code != kIdentity) {
+    alignas(64) T block[R * V * kVw<T>];
+    __builtin_memcpy(block, acc, sizeof block);
+    act_block(block, block, R * V * kVw<T>, t.act);
+    __builtin_memcpy(acc, block, sizeof block);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    T* out = t.out[i] + t.column;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      if (v < V - 1 || t.last == kVw<T>) {
+        store(out + v * kVw<T>, acc[i][v]);
+      } else {
+        store_part(out + v * kVw<T>, acc[i][v], t.last);
+      }
+    }
+  }
+}
+
+template <class T, int R, int V>
+void multiply_tile(const Tile<T>& t) {
+  Vec<T> acc[R][V] = {};
+  for (int64_t u = 0; u < t.tap_count; ++u) {
+    const T* a[R];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) a[i] = t.rows[u * kMr + i] + t.skip;
+    const T* b = t.b + t.taps[u] * t.run * V * kVw<T>;
+    for (int64_t c = 0; c < t.run; ++c) {
+      Vec<T> column[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) column[v] = load(b + v * kVw<T>);
+      b += V * kVw<T>;
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i) {
+        const Vec<T> row = broadcast(a[i][c]);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) acc[i][v] = madd<T>(row, column[v], acc[i][v]);
+      }
+    }
+  }
+  finish_tile<T, R, V>(acc, t);
+}
+
+// One instance per number of rows: cutting m into equal tiles leaves no short one.
+template <class T, int R = kMr>
+inline void multiply(int rows, int vecs, const Tile<T>& t) {
+  if constexpr (R > 1) {
+    if (rows < R) return multiply<T, R - 1>(rows, vecs, t);
+  }
+  vecs == 1 ? multiply_tile<T, R, 1>(t) : multiply_tile<T, R, 2>(t);
+}
+
+}  // namespace
+}  // namespace fc::FC_ISA
