@@ -1,15 +1,17 @@
 // C[i,j] = epilogue(sum_l A[l,i] * B[l,j]): the weight gradient, and @ with a transposed A.
 //
-// l runs over pixels in chunks that the shape fixes. For each chunk A is packed in columns of a
-// tile, B in panels of two vectors: of the image's lines, which all taps of a window then share, or
-// (one tap, or few channels) of the windows themselves. If C is small, l is cut into splits, also
-// fixed by the shape; each has a C of its own, and they are added in order.
+// l runs over pixels in chunks that the shape fixes. For each chunk B is packed in panels of two
+// vectors: of the image's lines, which all taps of a window then share, or (one tap, or few
+// channels) of the windows themselves. A is packed in columns of a tile if enough panels use it. If
+// C is small, l is cut into splits, also fixed by the shape; each has a C of its own, and they are
+// added in order.
 //
 // Error bound: as tile.h, c = 1; a chunk is summed in order, then the chunks, then the splits.
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_parts.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/reduce_tile.h"
+#include "cpu/kernels/rows.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
@@ -17,6 +19,8 @@ namespace {
 
 constexpr int64_t kChunkPixels = 384;
 constexpr int64_t kWantedTasks = 32;
+// panels times taps of a task that make packing A worth its time
+constexpr int64_t kPackedUses = 8;
 constexpr int64_t kMostSplits = 16;
 // of all splits' C together
 constexpr int64_t kSplitBytes = int64_t{16} << 20;
@@ -25,6 +29,7 @@ constexpr int64_t kNr = 2 * kVw<T>;
 
 template <class T>
 struct Plan {
+  bool packs_a;
   bool windowed;                  // lines of the image are packed, not windows
   int64_t taps1, taps2, columns;  // windowed: taps and columns of each; else 1, 1, n
   int64_t unit, units;            // pixels cut as one: a line of windows if windowed
@@ -51,8 +56,9 @@ struct Plan {
     splits = most(1, least(splits, kSplitBytes / most(1, c_bytes)));
     column_groups = least(panels, ceil_div(kWantedTasks, most(1, job.groups * splits)));
 
+    packs_a = taps1 * taps2 * panels / column_groups >= kPackedUses;
     partials = splits > 1 ? round_up(splits * c_bytes, kAlign) : 0;
-    packed_a = round_up(chunk * unit * job.m * sizeof(T), kAlign);
+    packed_a = packs_a ? round_up(chunk * unit * job.m * sizeof(T), kAlign) : 0;
     lines = 0;
     if (windowed) {
       const int64_t images = ceil_div(chunk, b.d1) + 1, window = (taps1 - 1) * b.step1 + 1;
@@ -130,7 +136,7 @@ class Product {
       bool accumulate = plan.splits == 1 && job.accumulate;
       do {  // once even if there are no pixels: C is then 0
         const int64_t end = Plan<T>::least(unit + plan.chunk, last);
-        pack_a(unit * plan.unit, (end - unit) * plan.unit);
+        if (plan.packs_a) pack_a(unit * plan.unit, (end - unit) * plan.unit);
         const int64_t panel_end = plan.panels * (column_group + 1) / plan.column_groups;
         for (int64_t panel = plan.panels * column_group / plan.column_groups; panel < panel_end;
              ++panel) {
@@ -141,14 +147,19 @@ class Product {
       } while (unit < last);
     }
 
+    const T* pixel_of_a(int64_t pixel) const {
+      const Source<T>& s = job.a;
+      return s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s1;
+    }
+
     // a: for each tile (pixels, rows of the tile)
     void pack_a(int64_t pixel, int64_t count) {
-      const Source<T>& s = job.a;
-      const T* base = s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s1;
+      const int64_t lda = job.a.s1;
+      const T* base = pixel_of_a(pixel);
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
         T* dst = a + first * count;
-        for (int64_t i = 0; i < count; ++i) copy(dst + i * rows, base + i * s.s1 + first, rows);
+        for (int64_t i = 0; i < count; ++i) copy(dst + i * rows, base + i * lda + first, rows);
       }
     }
 
@@ -177,11 +188,36 @@ class Product {
           t.run_count = find_runs(unit, end, tap / plan.taps2, tap % plan.taps2);
         }
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          const int64_t first = first_row(tile);
-          t.a = a + first * pixels;
+          const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
+          t.a = plan.packs_a ? a + first * pixels : pixel_of_a(unit * plan.unit) + first;
+          t.lda = plan.packs_a ? rows : job.a.s1;
           t.c = c + first * ldc + tap * plan.columns + column;
-          reduce(static_cast<int>(first_row(tile + 1) - first), vecs, t);
+          reduce(static_cast<int>(rows), vecs, t);
         }
+      }
+    }
+
+    // Windows of one pixel, all inside the image.
+    bool is_pixels() const {
+      const Source<T>& s = job.b;
+      return job.n == s.run && s.off1 == 0 && s.off2 == 0 && (s.d1 - 1) * s.mul1 < s.h_end &&
+             (s.d2 - 1) * s.mul2 < s.w_end && !s.prologue.scale;
+    }
+
+    // b (pixels, width) for whole panels of such windows
+    void pack_pixels(int64_t pixel, int64_t count, int64_t column, int64_t width) {
+      const Source<T>& s = job.b;
+      Cursor at(s, pixel, job.k, false);
+      const T* base = s.base + s.offset + group * s.group_stride + column;
+      T* dst = b;
+      while (count > 0) {
+        const int64_t line = Plan<T>::least(count, s.d2 - at.i2);
+        const T* from = base + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
+        for (int64_t i = 0; i < line; ++i, from += s.mul2 * s.s2, dst += width) {
+          for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
+        }
+        count -= line;
+        at.next_line();
       }
     }
 
@@ -189,6 +225,7 @@ class Product {
     void pack_windows(int64_t pixel, int64_t count, int64_t column, int64_t columns,
                       int64_t width) {
       if (job.b_by_k) {
+        if (is_pixels() && columns == width) return pack_pixels(pixel, count, column, width);
         return pack_piece(job, group, column, columns, pixel, count, width, b);
       }
       for (int64_t i = 0; i < count; i += kPackRows) {

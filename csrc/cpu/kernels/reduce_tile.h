@@ -17,7 +17,8 @@ template <class T>
 struct ReduceTile {
   const Run* runs = nullptr;
   int64_t run_count = 0;
-  const T* a;    // (pixels, R)
+  const T* a;  // (pixels, lda), R of them used
+  int64_t lda;
   const T* b;    // (pixels of b, V * kVw)
   int64_t step;  // between the pixels of b
   T* c;
@@ -31,7 +32,7 @@ void reduce_tile(const ReduceTile<T>& t) {
   Vec<T> acc[R][V] = {};
   for (int64_t i = 0; i < t.run_count; ++i) {
     const Run& run = t.runs[i];
-    const T* a = t.a + int64_t{run.pixel} * R;
+    const T* a = t.a + run.pixel * t.lda;
     const T* b = t.b + int64_t{run.b_pixel} * V * kVw<T>;
     const int64_t step = t.step * V * kVw<T>;
     for (int32_t q = 0; q < run.count; ++q) {
@@ -44,7 +45,7 @@ void reduce_tile(const ReduceTile<T>& t) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) acc[r][v] = madd<T>(row, column[v], acc[r][v]);
       }
-      a += R;
+      a += t.lda;
       b += step;
     }
   }

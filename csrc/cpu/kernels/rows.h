@@ -27,7 +27,9 @@ struct Cursor {
   }
 
   void next() {
-    if (++i2 < d2) return;
+    if (++i2 == d2) next_line();
+  }
+  void next_line() {
     i2 = 0;
     if (lines_first) {
       if (++i0 < d0) return;

@@ -129,6 +129,16 @@ inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
 
 template <class T, int R, int V>
 void multiply_tile(const Tile<T>& t) {
+  // what the epilogue touches comes while the sum is made
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    const T* out = t.out[i] + t.column;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      __builtin_prefetch(out + v * kVw<T>, 1);
+      if (t.residual) __builtin_prefetch(t.residual + (out - t.c) + v * kVw<T>);
+    }
+  }
   Vec<T> acc[R][V] = {};
   for (int64_t u = 0; u < t.tap_count; ++u) {
     const T* a[R];
