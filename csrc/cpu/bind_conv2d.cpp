@@ -1,4 +1,4 @@
-// conv2d_workspace, conv2d_fwd, conv2d_dgrad, conv2d_wgrad
+// conv2d_workspace, conv2d_packed_elements, conv2d_pack, conv2d_fwd, conv2d_dgrad, conv2d_wgrad
 #include "cpu/bindings.h"
 #include "cpu/conv_arguments.h"
 #include "cpu/conv_engine.h"
@@ -48,10 +48,31 @@ void bind_conv2d(py::module_& m) {
     refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
   });
 
+  m.def("conv2d_packed_elements",
+        [engine](const py::tuple& problem, const std::string& algorithm, int itemsize) {
+          const Conv2dProblem p = parse_conv2d_problem(problem);
+          const Algorithm a = parse_algorithm(algorithm, p);
+          return itemsize == 4 ? engine(float()).packed_elements(p, a)
+                               : engine(double()).packed_elements(p, a);
+        });
+
+  m.def("conv2d_pack", [engine](const py::array& w, const py::tuple& problem,
+                                const std::string& algorithm, py::array packed) {
+    const Conv2dProblem p = parse_conv2d_problem(problem);
+    const Algorithm a = parse_algorithm(algorithm, p);
+    with_float_type(w, "conv2d_pack: w", [&](auto zero) {
+      using T = decltype(zero);
+      const T* wp = input<T>(w, "conv2d_pack: w", {p.k, p.r, p.s, p.cg()});
+      T* out = output<T>(packed, "conv2d_pack: packed", {engine(zero).packed_elements(p, a)});
+      py::gil_scoped_release release;
+      engine(zero).pack(p, a, wp, out);
+    });
+  });
+
   m.def("conv2d_fwd",
         [=](const py::array& x, const py::array& w, py::array y, const py::tuple& problem,
             const std::string& algorithm, const py::object& workspace, const py::tuple& epilogue,
-            const py::object& prologue) {
+            const py::object& prologue, const py::object& packed) {
           const Conv2dProblem p = parse_conv2d_problem(problem);
           const Algorithm a = parse_algorithm(algorithm, p);
           with_float_type(x, "conv2d_fwd: x", [&](auto zero) {
@@ -61,14 +82,16 @@ void bind_conv2d(py::module_& m) {
             T* yp = output<T>(y, "conv2d_fwd: y", {p.n, p.p, p.q, p.k});
             const Epilogue<T> e = parse_epilogue<T>(epilogue, {p.n, p.p, p.q, p.k});
             const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
+            const T* packed_w = optional_input<T>(packed, "conv2d_fwd: packed",
+                                                  {engine(zero).packed_elements(p, a)});
             const int threads = num_threads();
             const int64_t bytes = engine(zero).workspace(p, Direction::kFwd, a, threads);
             void* ws = parse_workspace(workspace, bytes);
             py::gil_scoped_release release;
             if (ConvEngine<T>::fuses_sums(a)) {
-              engine(zero).fwd(p, a, xp, wp, yp, pro, e, threads, ws);
+              engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, e, threads, ws);
             } else {
-              engine(zero).fwd(p, a, xp, wp, yp, pro, before_sums(e), threads, ws);
+              engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, before_sums(e), threads, ws);
               finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
             }
           });

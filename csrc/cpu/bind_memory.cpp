@@ -1,4 +1,4 @@
-// empty, memory_stats, reset_peak_memory, empty_cache
+// empty, set_writeable, memory_stats, reset_peak_memory, empty_cache
 #include <vector>
 
 #include "cpu/allocator.h"
@@ -50,10 +50,21 @@ py::dict stats() {
   return d;
 }
 
+// NumPy does not give write access back to an array that lies in a capsule.
+void set_writeable(py::array& a, bool writeable) {
+  int& flags = py::detail::array_proxy(a.ptr())->flags;
+  if (writeable) {
+    flags |= py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  } else {
+    flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  }
+}
+
 }  // namespace
 
 void bind_memory(py::module_& m) {
   m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
+  m.def("set_writeable", &set_writeable);
   m.def("memory_stats", &stats);
   m.def("reset_peak_memory", &reset_peak_memory);
   m.def("empty_cache", &empty_cache);

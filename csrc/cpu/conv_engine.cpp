@@ -273,13 +273,28 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
 }
 
 template <class T>
-void ConvEngine<T>::fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w, T* y,
-                        const Prologue<T>& prologue, const Epilogue<T>& epilogue, int threads,
-                        void* workspace) const {
+int64_t ConvEngine<T>::packed_elements(const Conv2dProblem& p, Algorithm algorithm) const {
+  if (algorithm != Algorithm::kImplicit && algorithm != Algorithm::kMatrix) return 0;
+  const T* none = nullptr;
+  return gemm_.packed_elements(fwd_job(p, algorithm, none, none, static_cast<T*>(nullptr), {}, {}));
+}
+
+template <class T>
+void ConvEngine<T>::pack(const Conv2dProblem& p, Algorithm algorithm, const T* w, T* packed) const {
+  const T* none = nullptr;
+  gemm_.pack(fwd_job(p, algorithm, none, w, static_cast<T*>(nullptr), {}, {}), packed);
+}
+
+template <class T>
+void ConvEngine<T>::fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w,
+                        const T* packed, T* y, const Prologue<T>& prologue,
+                        const Epilogue<T>& epilogue, int threads, void* workspace) const {
   if (algorithm == Algorithm::kDepthwise) {
     depthwise_.fwd(p, x, w, y, static_cast<T*>(workspace), prologue, epilogue);
   } else {
-    run(fwd_job(p, algorithm, x, w, y, prologue, epilogue), algorithm, threads, workspace);
+    GemmJob<T> job = fwd_job(p, algorithm, x, w, y, prologue, epilogue);
+    job.packed_b = packed;
+    run(job, algorithm, threads, workspace);
   }
 }
 

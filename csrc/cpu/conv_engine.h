@@ -17,9 +17,13 @@ class ConvEngine {
   int64_t workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm,
                     int threads) const;
 
-  // workspace: workspace(...) bytes for the same number of threads
-  void fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w, T* y,
-           const Prologue<T>& prologue, const Epilogue<T>& epilogue, int threads,
+  // Elements of w as fwd's kernel reads it; 0 where it reads w itself.
+  int64_t packed_elements(const Conv2dProblem& p, Algorithm algorithm) const;
+  void pack(const Conv2dProblem& p, Algorithm algorithm, const T* w, T* packed) const;
+
+  // workspace: workspace(...) bytes for the same number of threads; packed: of w, or null
+  void fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w, const T* packed,
+           T* y, const Prologue<T>& prologue, const Epilogue<T>& epilogue, int threads,
            void* workspace) const;
   void dgrad(const Conv2dProblem& p, Algorithm algorithm, const T* gy, const T* w, T* gx,
              int threads, void* workspace) const;

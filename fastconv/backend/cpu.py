@@ -30,6 +30,7 @@ empty_cache = _cpu.empty_cache
 memory_stats = _cpu.memory_stats  # dict: live_bytes, peak_bytes, cached_bytes, allocations
 set_num_threads = _cpu.set_num_threads
 num_threads = _cpu.num_threads
+set_writeable = _cpu.set_writeable
 isa = _cpu.isa  # "baseline", "avx2" or "avx512"
 
 
@@ -77,9 +78,20 @@ def conv2d_workspace(problem, direction, algorithm, dtype):
     return _cpu.conv2d_workspace(problem, direction, algorithm, _itemsize("conv2d", dtype))
 
 
-def conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None):
+def conv2d_packed_elements(problem, algorithm, dtype):
+    return _cpu.conv2d_packed_elements(problem, algorithm, _itemsize("conv2d", dtype))
+
+
+def conv2d_pack(w, problem, algorithm, packed):
+    _check("conv2d_pack", w)
+    _cpu.conv2d_pack(w, problem, algorithm, packed)
+
+
+def conv2d_fwd(
+    x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None, packed=None
+):
     _check("conv2d_fwd", x)
-    _cpu.conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue, prologue)
+    _cpu.conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue, prologue, packed)
 
 
 def conv2d_dgrad(gy, w, gx, problem, algorithm, workspace):

@@ -40,6 +40,11 @@ def empty(shape, dtype, xp=numpy):
     return xp.empty(shape, dtype)
 
 
+def set_writeable(a, writeable):
+    """Lock an array that empty() made, or unlock it."""
+    a.flags.writeable = writeable
+
+
 class _Scratch:
     """Arrays cut out of the workspace. What that was not sized for (a prologue, the larger blocks
     on a GPU) comes from the array library."""
@@ -469,10 +474,22 @@ class _Depthwise:
         return xp.multiply(a, b, out=product)
 
 
+def conv2d_packed_elements(problem, algorithm, dtype):
+    """Elements of w in the layout that conv2d_fwd reads; 0 where it reads w itself (as here)."""
+    return 0
+
+
+def conv2d_pack(w, problem, algorithm, packed):
+    """Fill packed, conv2d_packed_elements(...) of w's dtype, which may then go to conv2d_fwd."""
+
+
 @_ieee
-def conv2d_fwd(x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None):
+def conv2d_fwd(
+    x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None, packed=None
+):
     """y = epilogue(conv(prologue(x), w)).
-    workspace: uint8 array of conv2d_workspace(...) bytes or None where that is 0."""
+    workspace: uint8 array of conv2d_workspace(...) bytes or None where that is 0.
+    packed: what conv2d_pack made of w, or None."""
     xp, dtype, groups = array_module(y), _precision(y.dtype), problem.groups
     plan = _plan_for(xp, problem, "fwd", y.dtype, prologue)
     source = _Input(x, problem, plan, _Scratch(xp, workspace), dtype, prologue)

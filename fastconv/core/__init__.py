@@ -5,6 +5,7 @@ from fastconv.core.create import from_dlpack, from_nchw, from_oihw, own_copy, te
 from fastconv.core.dtypes import as_dtype, is_float
 from fastconv.core.functions import FUNCTIONS, as_tensor, function, is_array
 from fastconv.core.op import Op
+from fastconv.core.packed import drop_packed, packed_copy
 from fastconv.core.random import manual_seed, next_stream, random_state, set_random_state
 from fastconv.core.spec import Spec
 from fastconv.core.state import (
@@ -28,6 +29,7 @@ __all__ = [
     "as_dtype",
     "as_tensor",
     "autocast",
+    "drop_packed",
     "enable_grad",
     "from_dlpack",
     "from_nchw",
@@ -39,6 +41,7 @@ __all__ = [
     "next_stream",
     "no_grad",
     "own_copy",
+    "packed_copy",
     "random_state",
     "set_float32_precision",
     "set_random_state",

@@ -33,6 +33,7 @@ _RESERVED = frozenset(
         "needs",
         "order",
         "outputs",
+        "parameter",
         "record",
         "saved",
     ]
@@ -51,6 +52,8 @@ class Op:
     mutates: indices of inputs that forward overwrites (running statistics).
     passes: indices of inputs whose gradient is gy itself or a view of it; all others are new
     arrays.
+    packs: index of the input of which kernels read a packed copy; self.parameter is then that
+    input, where the copy may be kept (core/packed.py), else None.
     """
 
     bilinear: ClassVar[tuple[int, ...]] = ()
@@ -58,11 +61,13 @@ class Op:
     mutates: ClassVar[tuple[int, ...]] = ()
     passes: ClassVar[tuple[int, ...]] = ()
     shares: ClassVar[tuple[int, ...]] = ()
+    packs: ClassVar[int | None] = None
 
     # set by the gate where there is a Trace
     aux_buffers = None
     record = None
     meta_inputs = None
+    parameter = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -94,6 +99,11 @@ class Op:
         """Name of the algorithm that forward runs, where there is a choice."""
         return None
 
+    def packed(self, K):
+        """The packed copy of self.parameter, made now if there is none; None where kernels read
+        the array itself."""
+        return None
+
     def view(self, x, spec):
         """An output whose Spec has an alias, as a view of that input's array."""
         return x.reshape(spec.shape)
@@ -116,6 +126,10 @@ class Op:
         grad = state.grad
         self.needs = tuple([grad and x is not None and x.requires_grad for x in inputs])
         specs, aux_specs = self.infer(*arrays)
+        if self.packs is not None and not grad:
+            source = inputs[self.packs]
+            if source._buffer.kind == "parameter":
+                self.parameter = source
 
         if trace is None:
             meta = False
@@ -184,6 +198,8 @@ class Op:
         if workspace:
             trace.transient("workspace", workspace)
         if trace.meta:
+            if self.parameter is not None:
+                self.packed(K)
             return None
         start = perf_counter()
         self.forward(K, out, aux, *arrays)

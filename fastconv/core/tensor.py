@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv.backend import IDENTITY, device_of, parse_device, table_for, to_device
 from fastconv.core.dtypes import is_float
+from fastconv.core.packed import drop_packed
 from fastconv.core.spec import Spec
 from fastconv.core.state import state
 from fastconv.core.trace import new_buffer
@@ -170,6 +171,7 @@ class Tensor:
                 f"in-place write: this tensor was made by {type(self._op).__name__} and needs a"
                 " gradient; write inside `with fc.no_grad()` or to x.detach()"
             )
+        drop_packed(self)
         if type(self._data) is not Spec:
             self._data[...] = values.data if isinstance(values, Tensor) else values
         self._buffer.version += 1

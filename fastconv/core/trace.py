@@ -16,14 +16,18 @@ _serials = count()
 
 
 class Buffer:
-    """Identity of one piece of memory; `version` counts in-place writes to it."""
+    """Identity of one piece of memory; `version` counts in-place writes to it.
 
-    __slots__ = ("kind", "serial", "version")
+    packed: a copy of it in a kernel's layout (core/packed.py), or None.
+    """
+
+    __slots__ = ("kind", "packed", "serial", "version")
 
     def __init__(self, kind):
         self.kind = kind
         self.serial = next(_serials)
         self.version = 0
+        self.packed = None
 
 
 class TracedBuffer(Buffer):
@@ -35,6 +39,7 @@ class TracedBuffer(Buffer):
         self.kind = kind
         self.serial = next(_serials)
         self.version = 0
+        self.packed = None
         self.trace = trace
         self.nbytes = nbytes
         trace._count(kind, nbytes)
@@ -89,7 +94,7 @@ class Trace:
 
     Bytes: `peak_bytes` is the most that was alive at once of everything made inside the block, by
     kind in `peak_by_kind`: "input", "parameter", "activation" (outputs and aux), "gradient",
-    "state", "workspace".
+    "state", "packed" (parameters in a kernel's layout), "workspace".
     """
 
     meta: bool = False

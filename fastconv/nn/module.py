@@ -5,7 +5,7 @@ assignment; the dotted path of attribute names is the name, as in torchvision's 
 """
 
 from fastconv.backend import device_of, parse_device
-from fastconv.core import Spec, as_dtype, is_float, own_copy, state
+from fastconv.core import Spec, as_dtype, drop_packed, is_float, own_copy, state
 from fastconv.errors import ArgumentError
 from fastconv.nn import state_dict
 from fastconv.nn.parameter import Buffer, Parameter
@@ -113,6 +113,9 @@ class Module:
         """Training behaviour (batch statistics, dropout) for this module and all below."""
         for module in self.modules():
             module.training = bool(mode)
+        if mode:
+            for p in self.parameters():
+                drop_packed(p)
         return self
 
     def eval(self):
@@ -214,5 +217,6 @@ def _replace(x, dtype, device):
         x._data = Spec(x.shape, dtype)
     else:
         x._data = own_copy(x._data, dtype, device)
+    drop_packed(x)
     x._buffer.version += 1
     x.grad = None

@@ -8,7 +8,7 @@ channels. LeCun et al. 1989; groups: Krizhevsky et al. 2012.
 """
 
 from fastconv.backend import Conv2dProblem, Epilogue
-from fastconv.core import Op, Spec, function, state
+from fastconv.core import Op, Spec, function, packed_copy, state
 from fastconv.errors import AlgorithmError, ArgumentError, ShapeError
 from fastconv.ops.arguments import (
     check_image,
@@ -25,6 +25,7 @@ from fastconv.ops.arguments import (
 class Conv2d(Op):
     bilinear = (0, 1)
     autocast = "low"
+    packs = 1
 
     stride: tuple[int, int] = (1, 1)
     padding: str | tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -52,6 +53,9 @@ class Conv2d(Op):
     def kernel(self, K):
         return chosen_algorithm(K, self.problem, "fwd", self.dtype)
 
+    def packed(self, K):
+        return packed_weights(K, self.problem, self.dtype, self.parameter)
+
     def workspace(self, K, direction):
         wanted = ("fwd",) if direction == "forward" else self._gradients()
         return max((workspace_bytes(K, self.problem, d, self.dtype) for d in wanted), default=0)
@@ -60,7 +64,7 @@ class Conv2d(Op):
         return [d for d, need in zip(("dgrad", "wgrad"), self.needs, strict=False) if need]
 
     def forward(self, K, out, aux, x, w, b=None):
-        conv2d_forward(K, x, w, out[0], self.problem, Epilogue(shift=b))
+        conv2d_forward(K, x, w, out[0], self.problem, Epilogue(shift=b), self.parameter)
 
     def backward(self, K, gy):
         x, w = self.saved
@@ -122,10 +126,24 @@ def _plan(K, problem, direction, dtype):
     return algorithm, K.empty((nbytes,), "uint8") if nbytes else None
 
 
-def conv2d_forward(K, x, w, y, problem, epilogue):
-    """Run the chosen forward algorithm."""
+def conv2d_forward(K, x, w, y, problem, epilogue, parameter=None):
+    """Run the chosen forward algorithm. parameter: the tensor of w if its packed copy is kept."""
     algorithm, scratch = _plan(K, problem, "fwd", x.dtype)
-    K.conv2d_fwd(x, w, y, problem, algorithm, scratch, epilogue)
+    packed = None if parameter is None else packed_weights(K, problem, x.dtype, parameter)
+    K.conv2d_fwd(x, w, y, problem, algorithm, scratch, epilogue, packed=packed)
+
+
+def packed_weights(K, problem, dtype, parameter):
+    """The weights as the chosen forward algorithm reads them, kept with the parameter; or None."""
+    algorithm = chosen_algorithm(K, problem, "fwd", dtype)
+    elements = K.conv2d_packed_elements(problem, algorithm, dtype)
+    if not elements:
+        return None
+    key = ("conv2d", problem.groups, elements)
+    w = parameter._data
+    return packed_copy(
+        K, parameter, key, elements, lambda values: K.conv2d_pack(w, problem, algorithm, values)
+    )
 
 
 def run_input_gradient(K, gy, w, gx, problem):

@@ -30,6 +30,7 @@ from fastconv.ops.conv2d import (
     conv2d_forward,
     conv2d_problem,
     input_gradient,
+    packed_weights,
     weight_gradient,
     workspace_bytes,
 )
@@ -52,6 +53,7 @@ class Kept(NamedTuple):
 
 class ConvBnAct(Op):
     bilinear = (X, W)
+    packs = W
     autocast = "keep"  # x and w are cast by the function below, the parameters stay float32
 
     act: Activation
@@ -120,6 +122,9 @@ class ConvBnAct(Op):
     def kernel(self, K):
         return chosen_algorithm(K, self.problem, "fwd", self.dtype)
 
+    def packed(self, K):
+        return packed_weights(K, self.problem, self.dtype, self.parameter)
+
     def workspace(self, K, direction):
         p = self.problem
         statistic = p.k * statistics_dtype(self.dtype).itemsize
@@ -174,11 +179,12 @@ class ConvBnAct(Op):
         if beta is not None:
             xp.add(shift, beta, out=shift)
         if input_of_act:
-            conv2d_forward(K, x, w, *input_of_act, self.problem, Epilogue(scale, shift, residual))
+            epilogue = Epilogue(scale, shift, residual)
+            conv2d_forward(K, x, w, *input_of_act, self.problem, epilogue, self.parameter)
             K.activation_fwd(*input_of_act, y, self.act)
         else:
             epilogue = Epilogue(scale, shift, residual, self.act)
-            conv2d_forward(K, x, w, y, self.problem, epilogue)
+            conv2d_forward(K, x, w, y, self.problem, epilogue, self.parameter)
 
     # ---- backward
 

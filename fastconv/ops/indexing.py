@@ -10,7 +10,7 @@ from operator import index
 import numpy as np
 
 from fastconv.backend import array_module, device_of, to_device
-from fastconv.core import Op, Spec, Tensor, as_tensor, is_array
+from fastconv.core import Op, Spec, Tensor, as_tensor, drop_packed, is_array
 from fastconv.errors import ArgumentError, GradientError, ShapeError
 from fastconv.ops.broadcast import broadcast_shape
 
@@ -210,5 +210,6 @@ def setitem(x, key, value):
     given = value.shape if isinstance(value, Tensor) else np.shape(value)
     if broadcast_shape("x[key] = value", Spec(shape, x.dtype), Spec(given, x.dtype)) != shape:
         raise ShapeError(f"x[key] = value: value {given} does not fit the place of shape {shape}")
+    drop_packed(x)
     place = Spec(shape, x.dtype) if type(x._data) is Spec else x._data[(*key, ...)]
     Tensor._from_op(place, x._op, x._index, x._buffer).copy_(value)

@@ -5,7 +5,7 @@ from math import isfinite
 import numpy as np
 
 from fastconv.backend import device_of, table_for, to_device
-from fastconv.core import Spec, Tensor, is_float
+from fastconv.core import Spec, Tensor, drop_packed, is_float
 from fastconv.errors import (
     ArgumentError,
     DTypeError,
@@ -106,6 +106,8 @@ class Optimizer:
         for group in self.param_groups:
             for batch in self._batches(group):
                 step = self.state[batch[0]]["step"] + 1
+                for p in batch:
+                    drop_packed(p)
                 if not batch[0].is_meta:
                     arrays = [p._data for p in batch]
                     grads = [_contiguous(p.grad._data) for p in batch]
