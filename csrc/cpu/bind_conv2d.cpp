@@ -39,12 +39,12 @@ void bind_conv2d(py::module_& m) {
   };
 
   m.def("conv2d_workspace", [engine](const py::tuple& problem, const std::string& direction,
-                                     const std::string& algorithm, int itemsize) {
+                                     const std::string& algorithm, int itemsize, bool packed) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
     const Direction d = parse_direction(direction);
     const Algorithm a = parse_algorithm(algorithm, p);
-    if (itemsize == 4) return engine(float()).workspace(p, d, a, num_threads());
-    if (itemsize == 8) return engine(double()).workspace(p, d, a, num_threads());
+    if (itemsize == 4) return engine(float()).workspace(p, d, a, num_threads(), packed);
+    if (itemsize == 8) return engine(double()).workspace(p, d, a, num_threads(), packed);
     refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
   });
 
@@ -69,33 +69,34 @@ void bind_conv2d(py::module_& m) {
     });
   });
 
-  m.def("conv2d_fwd",
-        [=](const py::array& x, const py::array& w, py::array y, const py::tuple& problem,
-            const std::string& algorithm, const py::object& workspace, const py::tuple& epilogue,
-            const py::object& prologue, const py::object& packed) {
-          const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p);
-          with_float_type(x, "conv2d_fwd: x", [&](auto zero) {
-            using T = decltype(zero);
-            const T* xp = input<T>(x, "conv2d_fwd: x", {p.n, p.h, p.w, p.c});
-            const T* wp = input<T>(w, "conv2d_fwd: w", {p.k, p.r, p.s, p.cg()});
-            T* yp = output<T>(y, "conv2d_fwd: y", {p.n, p.p, p.q, p.k});
-            const Epilogue<T> e = parse_epilogue<T>(epilogue, {p.n, p.p, p.q, p.k});
-            const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
-            const T* packed_w = optional_input<T>(packed, "conv2d_fwd: packed",
-                                                  {engine(zero).packed_elements(p, a)});
-            const int threads = num_threads();
-            const int64_t bytes = engine(zero).workspace(p, Direction::kFwd, a, threads);
-            void* ws = parse_workspace(workspace, bytes);
-            py::gil_scoped_release release;
-            if (ConvEngine<T>::fuses_sums(a)) {
-              engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, e, threads, ws);
-            } else {
-              engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, before_sums(e), threads, ws);
-              finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
-            }
-          });
-        });
+  m.def("conv2d_fwd", [=](const py::array& x, const py::array& w, py::array y,
+                          const py::tuple& problem, const std::string& algorithm,
+                          const py::object& workspace, const py::tuple& epilogue,
+                          const py::object& prologue, const py::object& packed) {
+    const Conv2dProblem p = parse_conv2d_problem(problem);
+    const Algorithm a = parse_algorithm(algorithm, p);
+    with_float_type(x, "conv2d_fwd: x", [&](auto zero) {
+      using T = decltype(zero);
+      const T* xp = input<T>(x, "conv2d_fwd: x", {p.n, p.h, p.w, p.c});
+      const T* wp = input<T>(w, "conv2d_fwd: w", {p.k, p.r, p.s, p.cg()});
+      T* yp = output<T>(y, "conv2d_fwd: y", {p.n, p.p, p.q, p.k});
+      const Epilogue<T> e = parse_epilogue<T>(epilogue, {p.n, p.p, p.q, p.k});
+      const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
+      const T* packed_w =
+          optional_input<T>(packed, "conv2d_fwd: packed", {engine(zero).packed_elements(p, a)});
+      const int threads = num_threads();
+      const int64_t bytes =
+          engine(zero).workspace(p, Direction::kFwd, a, threads, packed_w != nullptr);
+      void* ws = parse_workspace(workspace, bytes);
+      py::gil_scoped_release release;
+      if (ConvEngine<T>::fuses_sums(a)) {
+        engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, e, threads, ws);
+      } else {
+        engine(zero).fwd(p, a, xp, wp, packed_w, yp, pro, before_sums(e), threads, ws);
+        finish_sums(functions<T>(channel), functions<T>(gemm), e, yp, p.n * p.p * p.q, p.k);
+      }
+    });
+  });
 
   m.def("conv2d_dgrad",
         [=](const py::array& gy, const py::array& w, py::array gx, const py::tuple& problem,
@@ -108,7 +109,7 @@ void bind_conv2d(py::module_& m) {
             const T* wp = input<T>(w, "conv2d_dgrad: w", {p.k, p.r, p.s, p.cg()});
             T* gxp = output<T>(gx, "conv2d_dgrad: gx", {p.n, p.h, p.w, p.c});
             const int threads = num_threads();
-            const int64_t bytes = engine(zero).workspace(p, Direction::kDgrad, a, threads);
+            const int64_t bytes = engine(zero).workspace(p, Direction::kDgrad, a, threads, false);
             void* ws = parse_workspace(workspace, bytes);
             py::gil_scoped_release release;
             engine(zero).dgrad(p, a, gyp, wp, gxp, threads, ws);
@@ -127,7 +128,7 @@ void bind_conv2d(py::module_& m) {
             T* gwp = output<T>(gw, "conv2d_wgrad: gw", {p.k, p.r, p.s, p.cg()});
             const Prologue<T> pro = parse_prologue<T>(prologue, p.c);
             const int threads = num_threads();
-            const int64_t bytes = engine(zero).workspace(p, Direction::kWgrad, a, threads);
+            const int64_t bytes = engine(zero).workspace(p, Direction::kWgrad, a, threads, false);
             void* ws = parse_workspace(workspace, bytes);
             py::gil_scoped_release release;
             engine(zero).wgrad(p, a, xp, gyp, gwp, pro, threads, ws);

@@ -30,8 +30,7 @@ int64_t workspace_bytes(const GemmFunctions<T>& gemm, int64_t m, int64_t n, int6
   for (int trans = 0; trans < 4; ++trans) {
     const T* none = nullptr;
     static double any_sum = 0;  // the most: with sums; they are not written here
-    GemmJob<T> job =
-        make_job(m, n, k, none, none, static_cast<T*>(nullptr), trans & 1, trans & 2);
+    GemmJob<T> job = make_job(m, n, k, none, none, static_cast<T*>(nullptr), trans & 1, trans & 2);
     job.epilogue.sums = &any_sum;
     bytes = std::max(bytes, gemm.workspace(job, num_threads()));
   }
@@ -54,7 +53,7 @@ void bind_gemm(py::module_& module) {
   });
 
   module.def("gemm", [gemm](const py::array& a, const py::array& b, py::array c, bool trans_a,
-                         bool trans_b, const py::object& workspace, const py::tuple& epilogue) {
+                            bool trans_b, const py::object& workspace, const py::tuple& epilogue) {
     with_float_type(a, "gemm: a", [&](auto zero) {
       using T = decltype(zero);
       check_matrix(a, "gemm: a");

@@ -247,7 +247,7 @@ void ConvEngine<T>::run(const GemmJob<T>& job, Algorithm algorithm, int threads,
 
 template <class T>
 int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm,
-                                 int threads) const {
+                                 int threads, bool packed) const {
   const T* none = nullptr;
   T* out = nullptr;
   if (algorithm == Algorithm::kDepthwise) return depthwise_workspace(p, direction) * sizeof(T);
@@ -259,8 +259,9 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
     Epilogue<T> epilogue;
     prologue.scale = &any_scale;
     epilogue.sums = &any_sum;
-    return job_workspace(fwd_job(p, algorithm, none, none, out, prologue, epilogue), algorithm,
-                         threads);
+    GemmJob<T> job = fwd_job(p, algorithm, none, none, out, prologue, epilogue);
+    job.packed_b = packed ? &any_scale : nullptr;
+    return job_workspace(job, algorithm, threads);
   }
   if (direction == Direction::kWgrad) {
     return job_workspace(wgrad_job(p, algorithm, none, none, out, {}), algorithm, threads);

@@ -14,8 +14,9 @@ class ConvEngine {
   ConvEngine(const GemmFunctions<T>& gemm, const DepthwiseFunctions<T>& depthwise)
       : gemm_(gemm), depthwise_(depthwise) {}
 
-  int64_t workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm,
-                    int threads) const;
+  // packed: fwd is given packed weights
+  int64_t workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm, int threads,
+                    bool packed) const;
 
   // Elements of w as fwd's kernel reads it; 0 where it reads w itself.
   int64_t packed_elements(const Conv2dProblem& p, Algorithm algorithm) const;

@@ -68,14 +68,14 @@ def conv2d_choose(problem, direction, dtype, precision):
     return conv2d_algorithms(problem, direction, dtype)[0]
 
 
-def conv2d_workspace(problem, direction, algorithm, dtype):
+def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):
     """Bytes of scratch memory; grows with the number of threads (the result does not)."""
     if algorithm not in conv2d_algorithms(problem, direction, dtype):
         raise AlgorithmError(
             f"conv2d {direction}: algorithm {algorithm!r} does not fit {problem}; these do: "
             f"{', '.join(conv2d_algorithms(problem, direction, dtype))}"
         )
-    return _cpu.conv2d_workspace(problem, direction, algorithm, _itemsize("conv2d", dtype))
+    return _cpu.conv2d_workspace(problem, direction, algorithm, _itemsize("conv2d", dtype), packed)
 
 
 def conv2d_packed_elements(problem, algorithm, dtype):

@@ -324,8 +324,9 @@ def conv2d_choose(problem, direction, dtype, precision):
     return NAME
 
 
-def conv2d_workspace(problem, direction, algorithm, dtype):
-    """Bytes of scratch memory that the kernel needs beside its arguments (an int)."""
+def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):
+    """Bytes of scratch memory that the kernel needs beside its arguments (an int); packed: fwd is
+    given packed weights."""
     dtype = numpy.dtype(dtype)
     plan = _plan_for(numpy, problem, direction, dtype)
     sizes = [math.prod(plan.staged or (0,)), plan.columns]

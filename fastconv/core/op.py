@@ -195,11 +195,11 @@ class Op:
     def _forward_traced(self, trace, workspace, K, out, aux, arrays):
         if trace.on_enter is not None:
             trace.on_enter(self)
+        if self.parameter is not None:
+            self.packed(K)
         if workspace:
             trace.transient("workspace", workspace)
         if trace.meta:
-            if self.parameter is not None:
-                self.packed(K)
             return None
         start = perf_counter()
         self.forward(K, out, aux, *arrays)

@@ -58,7 +58,9 @@ class Conv2d(Op):
 
     def workspace(self, K, direction):
         wanted = ("fwd",) if direction == "forward" else self._gradients()
-        return max((workspace_bytes(K, self.problem, d, self.dtype) for d in wanted), default=0)
+        packed = self.parameter is not None
+        sizes = [workspace_bytes(K, self.problem, d, self.dtype, packed) for d in wanted]
+        return max(sizes, default=0)
 
     def _gradients(self):
         return [d for d, need in zip(("dgrad", "wgrad"), self.needs, strict=False) if need]
@@ -114,22 +116,22 @@ def chosen_algorithm(K, problem, direction, dtype) -> str:
     return state.algorithm
 
 
-def workspace_bytes(K, problem, direction, dtype) -> int:
+def workspace_bytes(K, problem, direction, dtype, packed=False) -> int:
     """Scratch of one pass with the algorithm that would be chosen now."""
     algorithm = chosen_algorithm(K, problem, direction, dtype)
-    return K.conv2d_workspace(problem, direction, algorithm, dtype)
+    return K.conv2d_workspace(problem, direction, algorithm, dtype, packed)
 
 
-def _plan(K, problem, direction, dtype):
+def _plan(K, problem, direction, dtype, packed=False):
     algorithm = chosen_algorithm(K, problem, direction, dtype)
-    nbytes = K.conv2d_workspace(problem, direction, algorithm, dtype)
+    nbytes = K.conv2d_workspace(problem, direction, algorithm, dtype, packed)
     return algorithm, K.empty((nbytes,), "uint8") if nbytes else None
 
 
 def conv2d_forward(K, x, w, y, problem, epilogue, parameter=None):
     """Run the chosen forward algorithm. parameter: the tensor of w if its packed copy is kept."""
-    algorithm, scratch = _plan(K, problem, "fwd", x.dtype)
     packed = None if parameter is None else packed_weights(K, problem, x.dtype, parameter)
+    algorithm, scratch = _plan(K, problem, "fwd", x.dtype, packed is not None)
     K.conv2d_fwd(x, w, y, problem, algorithm, scratch, epilogue, packed=packed)
 
 

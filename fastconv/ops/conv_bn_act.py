@@ -130,7 +130,7 @@ class ConvBnAct(Op):
         statistic = p.k * statistics_dtype(self.dtype).itemsize
         if direction == "forward":
             own = sums_bytes(p.k) if self.training else statistic if self.folded else 0
-            return own + workspace_bytes(K, p, "fwd", self.dtype)
+            return own + workspace_bytes(K, p, "fwd", self.dtype, self.parameter is not None)
         gradients = [
             workspace_bytes(K, p, d, self.dtype)
             for d, need in (("dgrad", self.needs[X]), ("wgrad", self.needs[W]))
