@@ -18,7 +18,7 @@ namespace fc::FC_ISA {
 namespace {
 
 constexpr int64_t kChunkPixels = 384;
-constexpr int64_t kWantedTasks = 32;
+constexpr int64_t kWantedTasks = 16;
 // panels times taps of a task that make packing A worth its time
 constexpr int64_t kPackedUses = 8;
 constexpr int64_t kMostSplits = 16;
@@ -111,6 +111,7 @@ class Product {
     T *c, *a, *b;
     int64_t ldc;
     Run* runs;  // (taps, chunk + 1)
+    Ahead ahead_a, ahead_b;
     int64_t tiles;
 
     Task(const Product& product, int64_t task, char* buffer)
@@ -137,6 +138,7 @@ class Product {
       do {  // once even if there are no pixels: C is then 0
         const int64_t end = Plan<T>::least(unit + plan.chunk, last);
         if (plan.packs_a) pack_a(unit * plan.unit, (end - unit) * plan.unit);
+        look_ahead(end, last);
         const int64_t panel_end = plan.panels * (column_group + 1) / plan.column_groups;
         for (int64_t panel = plan.panels * column_group / plan.column_groups; panel < panel_end;
              ++panel) {
@@ -145,6 +147,22 @@ class Product {
         accumulate = true;
         unit = end;
       } while (unit < last);
+    }
+
+    // What the next chunk reads, over the steps of this one.
+    void look_ahead(int64_t unit, int64_t last) {
+      ahead_a = ahead_b = {};
+      if (unit >= last) return;
+      const int64_t end = Plan<T>::least(unit + plan.chunk, last);
+      const int64_t panels = plan.panels / plan.column_groups;
+      const int64_t steps = panels * plan.taps1 * plan.taps2 * tiles * plan.chunk * plan.unit;
+      const Source<T>& s = job.b;
+      const auto line_of = [&](int64_t u) {
+        const Cursor at(s, Plan<T>::least(u * plan.unit, job.k - 1), job.k, false);
+        return s.base + s.offset + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
+      };
+      ahead_a = Ahead(pixel_of_a(unit * plan.unit), pixel_of_a(end * plan.unit), steps);
+      if (job.b_by_k) ahead_b = Ahead(line_of(unit), line_of(end), steps);
     }
 
     const T* pixel_of_a(int64_t pixel) const {
@@ -174,6 +192,8 @@ class Product {
       t.ldc = ldc;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = accumulate;
+      t.ahead_a = ahead_a;
+      t.ahead_b = ahead_b;
       if (plan.windowed) {
         pack_lines(unit, end, column, columns, width);
       } else {
@@ -195,6 +215,8 @@ class Product {
           reduce(static_cast<int>(rows), vecs, t);
         }
       }
+      ahead_a = t.ahead_a;
+      ahead_b = t.ahead_b;
     }
 
     // Windows of one pixel, all inside the image.

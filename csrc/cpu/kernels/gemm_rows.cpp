@@ -16,6 +16,8 @@ constexpr int64_t kBlockBytes = int64_t{256} << 10;
 constexpr int64_t kBlockTiles = 16;
 // blocks are made smaller until there are so many tasks
 constexpr int64_t kWantedTasks = 64;
+// bytes of the next block per row of B: below, the hardware's own prefetching keeps up (measured)
+constexpr int64_t kWorthFetching = 16;
 
 template <class T>
 struct Plan {
@@ -149,12 +151,14 @@ class Product {
     }
 
     int64_t tap_counts[kBlockTiles];
+    Ahead ahead;
 
     void enter(int64_t new_block) {
       block = new_block;
       const int64_t row = first_row(first_tile());
       Cursor from(job.a, row, job.m, plan.lines_first), to(job.c, row, job.m, plan.lines_first);
       const Source<T> source = plan.staged ? stage() : job.a;
+      ahead = next_block();
       for (int64_t tile = first_tile(); tile < last_tile(); ++tile) {
         TileRows<T> t = table(tile);
         const int64_t count = first_row(tile + 1) - first_row(tile);
@@ -165,6 +169,24 @@ class Product {
               job.c.base + job.c.offset + to.i0 * job.c.s0 + to.i1 * job.c.s1 + to.i2 * job.c.s2;
         }
       }
+    }
+
+    // What the next block reads of A and this one does not, over the steps of this block.
+    Ahead next_block() const {
+      const Source<T>& a = job.a;
+      if (plan.lines_first || plan.staged || last_tile() == plan.tiles || a.mul1 * a.mul2 != 1) {
+        return {};
+      }
+      const int64_t window = (plan.taps.count1 - 1) * a.step1;
+      const auto end_of = [&](int64_t tile) {
+        const Cursor last(a, first_row(tile < plan.tiles ? tile : plan.tiles) - 1, job.m, false);
+        const int64_t h = last.i1 + a.off1 + (window > 0 ? window : 0);
+        const int64_t line = h < 0 ? 0 : h < a.h_end ? h + 1 : a.h_end;
+        return a.base + a.offset + last.i0 * a.s0 + line * a.s1;
+      };
+      const int64_t steps = (last_tile() - first_tile()) * plan.panels * job.groups * job.k;
+      const Ahead next(end_of(last_tile()), end_of(last_tile() + plan.block), steps);
+      return next.step >= kWorthFetching ? next : Ahead();
     }
 
     // A with the lines that the block's windows reach in the buffer, after the prologue.
@@ -192,7 +214,7 @@ class Product {
       return staged;
     }
 
-    void multiply_panel(int64_t group, int64_t panel) const {
+    void multiply_panel(int64_t group, int64_t panel) {
       const Epilogue<T>& e = job.epilogue;
       const int64_t column = panel * kNr<T>;
       const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
@@ -214,6 +236,7 @@ class Product {
       t.act = e.act;
       t.sums = e.sums ? sums : nullptr;
       t.squares = squares;
+      t.ahead = ahead;
       for (int64_t tile = first_tile(); tile < last_tile(); ++tile) {
         const TileRows<T> rows = table(tile);
         t.rows = rows.rows;
@@ -222,6 +245,7 @@ class Product {
         t.out = rows.out;
         multiply(static_cast<int>(first_row(tile + 1) - first_row(tile)), vecs, t);
       }
+      ahead = t.ahead;
       if (!e.sums) return;
       const int64_t channels = job.groups * job.n;
       copy(product.sums_ + 2 * block * channels + channel, sums, columns);

@@ -2,6 +2,7 @@
 // tile of R rows x V vectors held in registers while the pixels of a chunk pass by.
 #pragma once
 
+#include "cpu/kernels/ahead.h"
 #include "cpu/kernels/part.h"
 #include "cpu/kernels/simd.h"
 
@@ -15,6 +16,7 @@ struct Run {
 
 template <class T>
 struct ReduceTile {
+  Ahead ahead_a, ahead_b;  // one step per pixel
   const Run* runs = nullptr;
   int64_t run_count = 0;
   const T* a;  // (pixels, lda), R of them used
@@ -28,7 +30,8 @@ struct ReduceTile {
 };
 
 template <class T, int R, int V>
-void reduce_tile(const ReduceTile<T>& t) {
+void reduce_tile(ReduceTile<T>& t) {
+  Ahead ahead_a = t.ahead_a, ahead_b = t.ahead_b;
   Vec<T> acc[R][V] = {};
   for (int64_t i = 0; i < t.run_count; ++i) {
     const Run& run = t.runs[i];
@@ -46,9 +49,13 @@ void reduce_tile(const ReduceTile<T>& t) {
         for (int v = 0; v < V; ++v) acc[r][v] = madd<T>(row, column[v], acc[r][v]);
       }
       a += t.lda;
+      ahead_a.fetch();
+      ahead_b.fetch();
       b += step;
     }
   }
+  t.ahead_a = ahead_a;
+  t.ahead_b = ahead_b;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     T* c = t.c + r * t.ldc;
@@ -62,7 +69,7 @@ void reduce_tile(const ReduceTile<T>& t) {
 }
 
 template <class T, int R = kMr>
-inline void reduce(int rows, int vecs, const ReduceTile<T>& t) {
+inline void reduce(int rows, int vecs, ReduceTile<T>& t) {
   if constexpr (R > 1) {
     if (rows < R) return reduce<T, R - 1>(rows, vecs, t);
   }

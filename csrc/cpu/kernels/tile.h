@@ -11,6 +11,7 @@
 #pragma once
 
 #include "cpu/kernels/act_block.h"
+#include "cpu/kernels/ahead.h"
 #include "cpu/kernels/part.h"
 #include "cpu/kernels/simd.h"
 
@@ -29,6 +30,8 @@ struct Tile {
   int64_t tap_count, run;
   int64_t skip;  // elements from a row's pointer to the group's first channel
   const T* b;    // (taps, run, vecs * kVw), columns beyond the matrix 0
+
+  Ahead ahead;  // one step per row of b
 
   T* const* out;      // (kMr): each row of the result at column 0
   int64_t column;     // first column of the panel
@@ -127,8 +130,8 @@ inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
   }
 }
 
-template <class T, int R, int V>
-void multiply_tile(const Tile<T>& t) {
+template <class T, int R, int V, bool kAhead>
+void multiply_tile(Tile<T>& t) {
   // what the epilogue touches comes while the sum is made
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -139,6 +142,7 @@ void multiply_tile(const Tile<T>& t) {
       if (t.residual) __builtin_prefetch(t.residual + (out - t.c) + v * kVw<T>);
     }
   }
+  Ahead ahead = t.ahead;
   Vec<T> acc[R][V] = {};
   for (int64_t u = 0; u < t.tap_count; ++u) {
     const T* a[R];
@@ -150,6 +154,7 @@ void multiply_tile(const Tile<T>& t) {
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) column[v] = load(b + v * kVw<T>);
       b += V * kVw<T>;
+      if constexpr (kAhead) ahead.fetch();
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
         const Vec<T> row = broadcast(a[i][c]);
@@ -158,16 +163,20 @@ void multiply_tile(const Tile<T>& t) {
       }
     }
   }
+  if constexpr (kAhead) t.ahead = ahead;
   finish_tile<T, R, V>(acc, t);
 }
 
 // One instance per number of rows: cutting m into equal tiles leaves no short one.
 template <class T, int R = kMr>
-inline void multiply(int rows, int vecs, const Tile<T>& t) {
+inline void multiply(int rows, int vecs, Tile<T>& t) {
   if constexpr (R > 1) {
     if (rows < R) return multiply<T, R - 1>(rows, vecs, t);
   }
-  vecs == 1 ? multiply_tile<T, R, 1>(t) : multiply_tile<T, R, 2>(t);
+  if constexpr (R == kMr) {
+    if (vecs == 2 && t.ahead.step > 0) return multiply_tile<T, R, 2, true>(t);
+  }
+  vecs == 1 ? multiply_tile<T, R, 1, false>(t) : multiply_tile<T, R, 2, false>(t);
 }
 
 }  // namespace

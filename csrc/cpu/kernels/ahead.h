@@ -1,0 +1,29 @@
+// Memory that the next block reads, fetched a little with each step of this one: the arithmetic
+// then does not wait for it.
+#pragma once
+
+#include <cstdint>
+
+namespace fc::FC_ISA {
+namespace {
+
+struct Ahead {
+  const char* next;  // always in memory that is there: a walk over a missing page is slow
+  int64_t step;      // bytes per step; 0: nothing to fetch
+
+  // [begin, end) over so many steps
+  template <class T>
+  Ahead(const T* begin, const T* end, int64_t steps) : next(reinterpret_cast<const char*>(begin)) {
+    const int64_t bytes = (end - begin) * static_cast<int64_t>(sizeof(T));
+    step = bytes > 0 && steps > 0 ? (bytes + steps - 1) / steps : 0;
+  }
+  Ahead() : next(reinterpret_cast<const char*>(this)), step(0) {}
+
+  void fetch() {
+    __builtin_prefetch(next, 0, 2);
+    next += step;
+  }
+};
+
+}  // namespace
+}  // namespace fc::FC_ISA
