@@ -22,7 +22,7 @@ constexpr int64_t kWorthFetching = 16;
 template <class T>
 struct Plan {
   Taps<T> taps;
-  int64_t tiles, block, blocks;  // tiles: all, per block; blocks
+  int64_t tiles, block, blocks;  // tiles: all, of a block at most; blocks
   int64_t panels, padded;        // of a group: panels, columns with those that fill the last vector
   bool lines_first;
   bool staged;    // A goes through the prologue, into a buffer of the block's lines
@@ -51,6 +51,7 @@ struct Plan {
     if (block < 1) block = 1;
     while (block > 1 && ceil_div(tiles, block) * panels * job.groups < kWantedTasks) block /= 2;
     blocks = ceil_div(tiles, block);
+    block = ceil_div(tiles, blocks);
 
     const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
     zeros = bytes(((job.groups - 1) * a.group_stride + taps.run) * sizeof(T));
@@ -127,11 +128,8 @@ class Product {
       }
     }
 
-    int64_t first_tile() const { return block * plan.block; }
-    int64_t last_tile() const {
-      const int64_t last = first_tile() + plan.block;
-      return last < plan.tiles ? last : plan.tiles;
-    }
+    int64_t first_tile() const { return plan.tiles * block / plan.blocks; }
+    int64_t last_tile() const { return plan.tiles * (block + 1) / plan.blocks; }
     int64_t first_row(int64_t tile) const { return job.m * tile / plan.tiles; }
 
     TileRows<T> table(int64_t tile) const {
