@@ -30,7 +30,8 @@ empty_cache = _cpu.empty_cache
 memory_stats = _cpu.memory_stats  # dict: live_bytes, peak_bytes, cached_bytes, allocations
 set_num_threads = _cpu.set_num_threads
 num_threads = _cpu.num_threads
-isa = _cpu.isa  # "baseline", "avx2" or "avx512"
+isas = _cpu.isas  # those that this machine runs, the best one last
+isa = _cpu.isa  # "baseline", "avx2" or "avx512"; "neon" on aarch64
 
 
 def empty(shape, dtype, xp=np):
