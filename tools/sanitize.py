@@ -6,11 +6,12 @@ as it is. A finding ends the test process, so the exit status is that of pytest.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+from tree import copy_package
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests/native"
@@ -32,19 +33,6 @@ def build(sanitizers: str, folder: Path) -> None:
     for command in [configure, [bin_folder / "cmake", "--build", folder]]:
         if subprocess.run([str(word) for word in command]).returncode:
             raise SystemExit("the instrumented module was not built")
-
-
-def copy_package(folder: Path) -> Path:
-    """A tree with the Python files, the tests and the instrumented module."""
-    (module,) = folder.glob("csrc/**/_cpu*.so")
-    tree = folder / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    leave = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in ["fastconv", "tests"]:
-        shutil.copytree(ROOT / name, tree / name, ignore=leave)
-    shutil.copy(ROOT / "pyproject.toml", tree)
-    shutil.copy(module, tree / "fastconv")
-    return tree
 
 
 def compiler(folder: Path) -> str:
@@ -89,7 +77,9 @@ def main() -> int:
         raise SystemExit(f"{TESTS} does not exist: no kernel tests to run")
     folder = ROOT / "build" / f"sanitize-{arguments.sanitizers.replace(',', '-')}"
     build(arguments.sanitizers, folder)
-    tree = copy_package(folder)
+    (module,) = folder.glob("csrc/**/_cpu*.so")
+    tree = folder / "tree"
+    copy_package(ROOT, module, tree)
     environment = runtime_environment(arguments.sanitizers, folder, tree)
     # -S: the editable installation's import hook would lead back to the ordinary module
     python = [sys.executable, "-S"]
