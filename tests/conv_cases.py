@@ -14,13 +14,14 @@ import numpy as np
 
 from tests.case import Case, Input
 
-__all__ = ["CONV_CASES", "conv_problem_cases", "direct_conv2d"]
+__all__ = ["CONV_CASES", "conv_problem_cases", "conv_problems", "direct_conv2d"]
 
 PROBLEMS = Path(__file__).parent / "data" / "conv_problems.csv"
 SAMPLE = 48
 SAMPLE_MACS = 300_000  # of one problem in the sample: the reference takes milliseconds
 SEED = 20
 FULL_MACS = 100_000_000
+ONE_MACS = 1_000_000_000
 FULL_COLUMNS = 20_000_000  # elements of the reference's im2col
 
 
@@ -172,16 +173,43 @@ def _columns(row):
     return row["n"] * row["p"] * row["q"] * row["r"] * row["s"] * row["c"]
 
 
-def conv_problem_cases(which):
-    """[(Case, (P, Q))] of the file: "all", "full" (what fits) or "sample" (a few cheap ones)."""
+def _chosen(which, sample=SAMPLE):
+    """Rows of the file: "all", "full" (what fits) or "sample" (a few cheap ones)."""
     rows = _rows()
     if which == "full":
-        rows = [r for r in rows if _macs(r) <= FULL_MACS and _columns(r) <= FULL_COLUMNS]
-    elif which == "sample":
+        return [r for r in rows if _macs(r) <= FULL_MACS and _columns(r) <= FULL_COLUMNS]
+    if which == "sample":
         cheap = [row for row in rows if _macs(row) <= SAMPLE_MACS]
-        rows = random.Random(SEED).sample(cheap, SAMPLE)
+        return random.Random(SEED).sample(cheap, sample)
+    return rows
+
+
+def _ones():
+    """Rows that are too large as they are, with a batch of 1."""
+    fits = _chosen("full")
+    large = [{**row, "n": 1} for row in _rows() if row not in fits]
+    return [r for r in large if _macs(r) <= ONE_MACS and _columns(r) <= FULL_COLUMNS]
+
+
+def conv_problems(which, sample=SAMPLE):
+    """Arguments of Conv2dProblem for the rows that _chosen names. "full": also those that fit with
+    a batch of 1 and ONE_MACS (98 of 100 rows in all)."""
+    sides, axes = ("top", "bottom", "left", "right"), ("h", "w")
+    return [
+        {
+            **{name: row[name] for name in ("n", "h", "w", "c", "k", "r", "s", "p", "q", "groups")},
+            "stride": tuple(row[f"stride_{axis}"] for axis in axes),
+            "dilation": tuple(row[f"dilation_{axis}"] for axis in axes),
+            "pad": tuple(row[f"pad_{side}"] for side in sides),
+        }
+        for row in [*_chosen(which, sample), *(_ones() if which == "full" else [])]
+    ]
+
+
+def conv_problem_cases(which):
+    """[(Case, (P, Q))] of the rows that _chosen(which) names."""
     cases = []
-    for i, row in enumerate(rows):
+    for i, row in enumerate(_chosen(which)):
         case = conv(
             (row["n"], row["h"], row["w"], row["c"]),
             (row["k"], row["r"], row["s"], row["c"] // row["groups"]),

@@ -1,19 +1,24 @@
 """Builds fastconv._cpu with sanitizers and runs the kernel tests on it.
 
 The module and a copy of the package lie in build/sanitize-<name>, so that the ordinary build stays
-as it is. A finding ends the test process, so the exit status is that of pytest.
+as it is. A finding ends the test process, so the exit status is that of pytest. "thread" also
+builds and runs tests/native/pool_stress.cpp, which needs no Python.
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
+import venv
 from pathlib import Path
 
+from tree import copy_package
+
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = "tests/native"
+SUPPRESSIONS = ROOT / "tests" / "native" / "tsan.supp"
+# the build tree is not in the copy
+TESTS = ["tests/native", "--ignore=tests/native/test_objects_cpu.py"]
 
 
 def build(sanitizers: str, folder: Path) -> None:
@@ -32,19 +37,6 @@ def build(sanitizers: str, folder: Path) -> None:
     for command in [configure, [bin_folder / "cmake", "--build", folder]]:
         if subprocess.run([str(word) for word in command]).returncode:
             raise SystemExit("the instrumented module was not built")
-
-
-def copy_package(folder: Path) -> Path:
-    """A tree with the Python files, the tests and the instrumented module."""
-    (module,) = folder.glob("csrc/**/_cpu*.so")
-    tree = folder / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    leave = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in ["fastconv", "tests"]:
-        shutil.copytree(ROOT / name, tree / name, ignore=leave)
-    shutil.copy(ROOT / "pyproject.toml", tree)
-    shutil.copy(module, tree / "fastconv")
-    return tree
 
 
 def compiler(folder: Path) -> str:
@@ -73,9 +65,23 @@ def runtime_environment(sanitizers: str, folder: Path, tree: Path) -> dict[str, 
         # Python itself keeps memory until the end of the process
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        # forked children start threads: without it TSan refuses
+        "TSAN_OPTIONS": f"halt_on_error=1:die_after_fork=0:suppressions={SUPPRESSIONS}",
+        # BLAS is not instrumented, so TSan would not see how its threads wait for each other
+        **({"OPENBLAS_NUM_THREADS": "1"} if sanitizers == "thread" else {}),
         "PYTHONPATH": f"{tree}:{sysconfig.get_path('platlib')}",
         "PYTHONMALLOC": "malloc",  # or ASan cannot see into Python's own pools
     }
+
+
+def stress_pool(folder: Path, tsan_options: str) -> int:
+    """The exit status of the thread pool's own test."""
+    program = folder / "pool_stress"
+    sources = [ROOT / "tests/native/pool_stress.cpp", ROOT / "csrc/cpu/parallel.cpp"]
+    options = ["-std=c++17", "-O1", "-g", "-fsanitize=thread", "-pthread", f"-I{ROOT / 'csrc'}"]
+    subprocess.run([compiler(folder), *options, *sources, "-o", program], check=True)
+    environment = {**os.environ, "TSAN_OPTIONS": tsan_options}
+    return subprocess.run([program], env=environment, timeout=600).returncode
 
 
 def main() -> int:
@@ -85,24 +91,28 @@ def main() -> int:
     )
     parser.add_argument("pytest", nargs="*", default=[], help="further arguments of pytest")
     arguments = parser.parse_args()
-    if not (ROOT / TESTS).is_dir():
-        raise SystemExit(f"{TESTS} does not exist: no kernel tests to run")
     folder = ROOT / "build" / f"sanitize-{arguments.sanitizers.replace(',', '-')}"
     build(arguments.sanitizers, folder)
-    tree = copy_package(folder)
+    (module,) = folder.glob("csrc/**/_cpu*.so")
+    tree = folder / "tree"
+    copy_package(ROOT, module, tree)
     environment = runtime_environment(arguments.sanitizers, folder, tree)
-    # -S: the editable installation's import hook would lead back to the ordinary module
-    python = [sys.executable, "-S"]
+    # an environment without the editable installation, which would lead to the ordinary module
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv" / "bin" / "python"
     probe = "import fastconv._cpu; print(fastconv._cpu.__file__)"
     found = subprocess.run(
-        [*python, "-c", probe], env=environment, cwd=tree, stdout=subprocess.PIPE, text=True
+        [python, "-c", probe], env=environment, cwd=tree, stdout=subprocess.PIPE, text=True
     )
     if found.returncode or not found.stdout.startswith(str(tree)):
         raise SystemExit(f"fastconv._cpu is not the instrumented module of {tree}: {found.stdout}")
     # capture=sys: a finding is written by the runtime just before it ends the process
-    options = ["--capture=sys", "-m", "not peers"]
-    command = [*python, "-m", "pytest", *options, TESTS, *arguments.pytest]
-    return subprocess.run(command, env=environment, cwd=tree).returncode
+    options = ["--capture=sys", "-m", "not peers and not full"]
+    command = [python, "-m", "pytest", *options, *TESTS, *arguments.pytest]
+    failed = subprocess.run(command, env=environment, cwd=tree).returncode
+    if arguments.sanitizers == "thread":
+        failed = stress_pool(folder, environment["TSAN_OPTIONS"]) or failed
+    return failed
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@
 namespace fc {
 namespace {
 
+#ifdef __aarch64__
+constexpr const char* kNames[] = {"neon"};  // every aarch64 machine has it: its baseline
+#else
 constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
+#endif
 
 bool supported(Isa isa) {
 #ifdef FC_X86
@@ -23,30 +27,34 @@ bool supported(Isa isa) {
 }
 
 Isa decide() {
-  Isa best = Isa::kBaseline;
-  std::string known;
+  const std::vector<Isa> here = isas();
   const char* forced = std::getenv("FASTCONV_ISA");
-  for (Isa candidate : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
-    const std::string name = kNames[static_cast<int>(candidate)];
-    if (!supported(candidate)) continue;
-    if (forced && name == forced) return candidate;
+  if (!forced || !*forced) return here.back();
+  std::string known;
+  for (Isa candidate : here) {
+    const std::string name = isa_name(candidate);
+    if (name == forced) return candidate;
     known += (known.empty() ? "" : ", ") + name;
-    best = candidate;
   }
-  if (forced && *forced) {
-    throw std::runtime_error("FASTCONV_ISA is '" + std::string(forced) +
-                             "'; this machine runs: " + known);
-  }
-  return best;
+  throw std::runtime_error("FASTCONV_ISA is '" + std::string(forced) +
+                           "'; this machine runs: " + known);
 }
 
 }  // namespace
+
+std::vector<Isa> isas() {
+  std::vector<Isa> here;
+  for (Isa candidate : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
+    if (supported(candidate)) here.push_back(candidate);
+  }
+  return here;
+}
 
 Isa isa() {
   static const Isa chosen = decide();
   return chosen;
 }
 
-const char* isa_name() { return kNames[static_cast<int>(isa())]; }
+const char* isa_name(Isa which) { return kNames[static_cast<int>(which)]; }
 
 }  // namespace fc

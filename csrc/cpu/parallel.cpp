@@ -87,6 +87,8 @@ constexpr int kSpins = 2000;
 void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
 }
 
@@ -110,9 +112,13 @@ class Pool {
     for (int i = 0; i < kSpins && pending_.load() != 0; ++i) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return pending_ == 0; });
-    for (const std::exception_ptr& error : errors_) {
-      if (error) std::rethrow_exception(error);
+    // the caller owns what was thrown: nothing of it stays in the pool
+    std::exception_ptr first;
+    for (std::exception_ptr& error : errors_) {
+      if (error && !first) first = error;
+      error = nullptr;
     }
+    if (first) std::rethrow_exception(first);
   }
 
   void stop() {

@@ -31,7 +31,8 @@ memory_stats = _cpu.memory_stats  # dict: live_bytes, peak_bytes, cached_bytes, 
 set_num_threads = _cpu.set_num_threads
 num_threads = _cpu.num_threads
 set_writeable = _cpu.set_writeable
-isa = _cpu.isa  # "baseline", "avx2" or "avx512"
+isas = _cpu.isas  # those that this machine runs, the best one last
+isa = _cpu.isa  # "baseline", "avx2" or "avx512"; "neon" on aarch64
 
 
 def empty(shape, dtype, xp=np):

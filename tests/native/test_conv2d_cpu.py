@@ -110,7 +110,7 @@ def test_integers_are_exact_and_threads_do_not_matter(name, direction, dtype, th
     real = operands(p, direction, dtype, integers=False)
     for algorithm in cpu.conv2d_algorithms(p, direction, np.dtype(dtype)):
         bits = set()
-        for n in (1, 2, 3):
+        for n in (1, 2, 3, 7):
             threads(n)
             came = run(cpu, p, direction, algorithm, *exact)
             np.testing.assert_array_equal(came, expected, err_msg=f"{algorithm}, {n} threads")
@@ -232,10 +232,10 @@ def test_misuse_is_refused_by_name():
         fwd(y=y.copy(), algorithm="direct_depthwise")
 
 
-@pytest.mark.parametrize("isa", ("baseline", "avx2"))
+@pytest.mark.parametrize("isa", cpu.isas())
 def test_other_instruction_sets(isa):
     """This file again with the kernels of a lesser machine."""
-    if os.environ.get("FASTCONV_ISA") or cpu.isa() == "baseline":
+    if os.environ.get("FASTCONV_ISA") or cpu.isa() == isa:
         pytest.skip(f"running with {cpu.isa()} kernels already")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     result = subprocess.run(

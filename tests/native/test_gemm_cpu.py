@@ -68,7 +68,7 @@ def test_exact_on_integers_bounded_on_reals_same_bits_for_threads(size, trans, d
     magnitude = wide(np.abs(real[0]), np.abs(real[1]), *trans)
     bound = np.sqrt(size[2]) * np.finfo(dtype).eps * magnitude
     bits = set()
-    for n in (1, 2, 3):
+    for n in (1, 2, 3, 7):
         threads(n)
         np.testing.assert_array_equal(run(*exact, *trans), wide(*exact, *trans))
         c = run(*real, *trans)
@@ -113,7 +113,7 @@ def test_channel_sums(shape, dtype, threads):
     x = np.random.default_rng(8).standard_normal(shape).astype(dtype)
     rows = x.reshape(-1, shape[-1]).astype(np.float64)
     bits = set()
-    for n in (1, 2, 3):
+    for n in (1, 2, 3, 7):
         threads(n)
         sums, y = np.full((2, shape[-1]), np.nan), np.full(shape[-1], np.nan, dtype)
         cpu.channel_stats(x, sums)

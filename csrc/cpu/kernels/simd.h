@@ -5,6 +5,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace fc::FC_ISA {
@@ -15,6 +17,8 @@ namespace {
 constexpr int kVectorBytes = 64, kMr = 14;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32, kMr = 6;
+#elif defined(__aarch64__)
+constexpr int kVectorBytes = 16, kMr = 12;  // 32 registers, as AVX-512 has
 #else
 constexpr int kVectorBytes = 16, kMr = 4;
 #endif
@@ -66,6 +70,12 @@ inline V madd(V a, V b, V c) {
     return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
   } else {
     return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+  }
+#elif defined(__aarch64__)
+  if constexpr (sizeof(T) == 4) {
+    return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+  } else {
+    return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
   }
 #else
   return a * b + c;

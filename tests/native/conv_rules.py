@@ -1,0 +1,90 @@
+"""Both rules of correctness for one convolution problem: every algorithm, direction and dtype.
+
+python -m tests.native.conv_rules sample|full PART PARTS   on the kernels that FASTCONV_ISA names;
+prints each finding and ends with "PROBLEMS problems, CHECKS checks".
+"""
+
+import sys
+
+import numpy as np
+
+from fastconv.backend import cpu, reference
+from fastconv.backend.problem import Conv2dProblem
+from tests.conv_cases import conv_problems
+
+DIRECTIONS = ("fwd", "dgrad", "wgrad")
+DTYPES = (np.float32, np.float64)
+SAMPLE = 300
+C = 1  # of every algorithm so far; stated in csrc/cpu/kernels/micro_kernel.h
+
+
+def shapes(p, direction):
+    """Of the two operands and of the result."""
+    x, w, y = p.x_shape, p.w_shape, p.y_shape
+    return {"fwd": (x, w, y), "dgrad": (y, w, x), "wgrad": (x, y, w)}[direction]
+
+
+def sum_length(p, direction):
+    window = p.r * p.s
+    return {
+        "fwd": window * p.c // p.groups,
+        "dgrad": window * p.k // p.groups,
+        "wgrad": p.n * p.p * p.q,
+    }[direction]
+
+
+def run(K, p, direction, algorithm, a, b):
+    """The result; poisoned before, so that an element left out is seen."""
+    out = np.full(shapes(p, direction)[2], np.nan, a.dtype)
+    size = K.conv2d_workspace(p, direction, algorithm, a.dtype)
+    workspace = np.full(size, 255, np.uint8) if size else None
+    getattr(K, f"conv2d_{direction}")(a, b, out, p, algorithm, workspace)
+    return out
+
+
+def truth(p, direction, a, b):
+    return run(reference, p, direction, "reference", a.astype("f8"), b.astype("f8"))
+
+
+def findings(p, direction, seed=7):
+    """What is wrong, as text, for each algorithm and dtype; "" where nothing is."""
+    rng = np.random.default_rng(seed)
+    *operands, _ = shapes(p, direction)
+    length = sum_length(p, direction)
+    largest = next(v for v in (3, 2, 1) if v == 1 or length * v * v < 2**24)
+    assert length * largest**2 < 2**24, p
+    whole = [rng.integers(-largest, largest + 1, s).astype(np.float32) for s in operands]
+    real = [rng.standard_normal(s).astype(np.float32) for s in operands]
+    exact, y64 = truth(p, direction, *whole), truth(p, direction, *real)
+    magnitude = truth(p, direction, *map(np.abs, real))
+    for dtype in DTYPES:
+        bound = C * np.sqrt(length) * np.finfo(dtype).eps * magnitude
+        for algorithm in cpu.conv2d_algorithms(p, direction, np.dtype(dtype)):
+            name = f"{direction} {algorithm} {np.dtype(dtype).name}"
+            came = run(cpu, p, direction, algorithm, *(a.astype(dtype) for a in whole))
+            same = np.array_equal(came, exact)
+            yield "" if same else f"{name}: {np.sum(came != exact)} integers of {came.size} differ"
+            came = run(cpu, p, direction, algorithm, *(a.astype(dtype) for a in real))
+            error = np.abs(came - y64)
+            fine = (error <= bound).all()
+            worst = np.max(error / np.maximum(bound, 1e-300), initial=0)
+            yield "" if fine else f"{name}: {worst} of the error bound"
+
+
+def main(which, part, parts):
+    chosen = conv_problems(which, SAMPLE)[int(part) :: int(parts)]
+    checks = bad = 0
+    for number, row in enumerate(chosen):
+        p = Conv2dProblem(**row)
+        for direction in DIRECTIONS:
+            for text in findings(p, direction, seed=number):
+                checks += 1
+                if text:
+                    bad += 1
+                    print(f"{p}: {text}")
+    print(cpu.isa(), f"{len(chosen)} problems, {checks} checks")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
