@@ -37,9 +37,8 @@ Source<T> matrix_source(const T* base, int64_t rows, int64_t columns, int64_t ld
   Source<T> s;
   s.base = base;
   s.group_stride = group_stride;
-  s.d1 = s.h_end = rows > 0 ? rows : 1;
-  s.s1 = ld;
-  s.s2 = columns;
+  s.d2 = s.w_end = rows > 0 ? rows : 1;
+  s.s2 = ld;
   s.run = columns;
   return s;
 }
@@ -60,8 +59,8 @@ Target<T> matrix_target(T* base, int64_t rows, int64_t ld, int64_t group_stride 
   Target<T> t;
   t.base = base;
   t.group_stride = group_stride;
-  t.d1 = rows > 0 ? rows : 1;
-  t.s1 = ld;
+  t.d2 = rows > 0 ? rows : 1;
+  t.s2 = ld;
   return t;
 }
 

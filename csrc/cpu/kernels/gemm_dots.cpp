@@ -28,8 +28,8 @@ constexpr int64_t kTaskColumns = 16 * kJ;
 template <class T>
 bool fits(const GemmJob<T>& job) {
   return job.m <= kDotRows && job.groups == 1 && !job.a_by_k && !job.b_by_k && job.k > 0 &&
-         job.a.d2 == 1 && job.a.w_end == 1 && job.a.off1 == 0 && job.a.mul1 == 1 && job.c.d2 == 1 &&
-         !job.a.prologue.scale && !job.epilogue.sums && !job.packed_b;
+         job.a.d1 == 1 && job.a.s1 == 0 && job.c.d1 == 1 && !job.a.prologue.scale &&
+         !job.epilogue.sums && !job.packed_b;
 }
 
 // out[i*ld + j] = dot(a + i*lda, b + j*ldb)
@@ -88,7 +88,7 @@ template <class T>
 void product(const GemmJob<T>& job) {
   const Source<T>&a = job.a, &b = job.b;
   const Epilogue<T>& e = job.epilogue;
-  const T *a0 = a.base + a.offset + a.first_row * a.s1, *b0 = b.base + b.offset;
+  const T *a0 = a.base + a.offset + a.first_row * a.s2, *b0 = b.base + b.offset;
   const int64_t blocks = ceil_div(job.m, kR), tasks = ceil_div(job.n, kTaskColumns);
   parallel(tasks, grain_for(job.m * kTaskColumns * job.k / kVw<T>),
            [&](int64_t begin, int64_t end, int) {
@@ -100,14 +100,14 @@ void product(const GemmJob<T>& job) {
                  const int64_t columns = count - j < kJ ? count - j : kJ;
                  for (int64_t block = 0; block < blocks; ++block) {
                    const int64_t i = job.m * block / blocks;
-                   dot_rows<T>(job.m * (block + 1) / blocks - i, a0 + i * a.s1, a.s1,
-                               b0 + (first + j) * b.s1, b.s1, job.k, columns,
+                   dot_rows<T>(job.m * (block + 1) / blocks - i, a0 + i * a.s2, a.s2,
+                               b0 + (first + j) * b.s2, b.s2, job.k, columns,
                                v + i * kTaskColumns + j, kTaskColumns);
                  }
                }
                for (int64_t i = 0; i < job.m; ++i) {
                  T* row = v + i * kTaskColumns;
-                 T* c = job.c.base + job.c.offset + (job.c.first_row + i) * job.c.s1 + first;
+                 T* c = job.c.base + job.c.offset + (job.c.first_row + i) * job.c.s2 + first;
                  if (job.accumulate) affine_row<T>(row, count, nullptr, nullptr, c);
                  affine_row(row, count, e.scale ? e.scale + first : nullptr,
                             e.shift ? e.shift + first : nullptr,

@@ -101,7 +101,7 @@ class Product {
  private:
   T* row(int64_t group, int64_t i) const {
     const Target<T>& c = job_.c;
-    return c.base + c.offset + group * c.group_stride + (c.first_row + i) * c.s1;
+    return c.base + c.offset + group * c.group_stride + (c.first_row + i) * c.s2;
   }
 
   struct Task {
@@ -119,14 +119,14 @@ class Product {
       column_group = task % plan.column_groups;
       group = task / plan.column_groups % job.groups;
       split = task / plan.column_groups / job.groups;
-      tiles = ceil_div(job.m, kMr);
+      tiles = ceil_div(job.m, plan.columns > kVw<T> ? kMr : kMrNarrow);
       a = reinterpret_cast<T*>(buffer);
       b = reinterpret_cast<T*>(buffer + plan.packed_a);
       runs = reinterpret_cast<Run*>(buffer + plan.packed_a + plan.packed_b);
       const bool whole = plan.splits == 1;
       c = whole ? product.row(group, 0)
                 : product.partials_ + (split * job.groups + group) * job.m * job.n;
-      ldc = whole ? job.c.s1 : job.n;
+      ldc = whole ? job.c.s2 : job.n;
     }
 
     int64_t first_row(int64_t tile) const { return job.m * tile / tiles; }
@@ -167,12 +167,12 @@ class Product {
 
     const T* pixel_of_a(int64_t pixel) const {
       const Source<T>& s = job.a;
-      return s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s1;
+      return s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s2;
     }
 
     // a: for each tile (pixels, rows of the tile)
     void pack_a(int64_t pixel, int64_t count) {
-      const int64_t lda = job.a.s1;
+      const int64_t lda = job.a.s2;
       const T* base = pixel_of_a(pixel);
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
@@ -210,7 +210,7 @@ class Product {
         for (int64_t tile = 0; tile < tiles; ++tile) {
           const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
           t.a = plan.packs_a ? a + first * pixels : pixel_of_a(unit * plan.unit) + first;
-          t.lda = plan.packs_a ? rows : job.a.s1;
+          t.lda = plan.packs_a ? rows : job.a.s2;
           t.c = c + first * ldc + tap * plan.columns + column;
           reduce(static_cast<int>(rows), vecs, t);
         }
@@ -233,13 +233,12 @@ class Product {
       const T* base = s.base + s.offset + group * s.group_stride + column;
       T* dst = b;
       while (count > 0) {
-        const int64_t line = Plan<T>::least(count, s.d2 - at.i2);
         const T* from = base + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
+        const int64_t line = at.take(count);
         for (int64_t i = 0; i < line; ++i, from += s.mul2 * s.s2, dst += width) {
           for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
         }
         count -= line;
-        at.next_line();
       }
     }
 

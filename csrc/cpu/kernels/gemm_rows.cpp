@@ -25,8 +25,8 @@ struct Plan {
   int64_t tiles, block, blocks;  // tiles: all, of a block at most; blocks
   int64_t panels, padded;        // of a group: panels, columns with those that fill the last vector
   bool lines_first;
-  bool staged;    // A goes through the prologue, into a buffer of the block's lines
-  int64_t lines;  // of the buffer, at most
+  bool staged;     // A goes through the prologue, into a buffer of the block's lines
+  int64_t pixels;  // of the buffer, at most
   // workspace, bytes: shared ...
   int64_t zeros, packed, sums;
   // ... and per thread
@@ -60,14 +60,17 @@ struct Plan {
     table = bytes(taps.count() * kMr * sizeof(T*)) + bytes(taps.count() * sizeof(int32_t)) +
             bytes(kMr * sizeof(T*));
     border = bytes(border_elements(taps) * sizeof(T));
-    lines = stage = 0;
+    pixels = stage = 0;
     if (!staged) return;
-    // what the lines of C that a block touches reach, and twice a window for an image's end
-    const int64_t window = taps.count1 > 0 ? (taps.count1 - 1) * a.step1 + 1 : 1;
-    lines = (ceil_div(block * kMr, a.d2) + 2) * a.mul1 + 3 * window;
-    const int64_t images = ceil_div(a.first_row + job.m, a.d1 * a.d2);
-    if (lines > a.h_end * images) lines = a.h_end * images;
-    stage = bytes(lines * a.w_end * a.s2 * sizeof(T));
+    pixels = block * kMr;  // of a matrix: the rows themselves
+    if (a.h_end > 1 || a.d1 > 1) {
+      // what the lines of C that a block touches reach, and twice a window for an image's end
+      const int64_t window = taps.count1 > 0 ? (taps.count1 - 1) * a.step1 + 1 : 1;
+      const int64_t lines = (ceil_div(block * kMr, a.d2) + 2) * a.mul1 + 3 * window;
+      const int64_t all = a.h_end * ceil_div(a.first_row + job.m, a.d1 * a.d2);
+      pixels = (lines < all ? lines : all) * a.w_end;
+    }
+    stage = bytes(pixels * a.s2 * sizeof(T));
   }
 
   int64_t tasks(int64_t groups) const { return blocks * groups * panels; }
@@ -162,10 +165,7 @@ class Product {
         const int64_t count = first_row(tile + 1) - first_row(tile);
         find_rows(source, plan.taps, from, count, product.zeros_, border(tile), t);
         tap_counts[tile - first_tile()] = t.tap_count;
-        for (int64_t i = 0; i < count; ++i, to.next()) {
-          t.out[i] =
-              job.c.base + job.c.offset + to.i0 * job.c.s0 + to.i1 * job.c.s1 + to.i2 * job.c.s2;
-        }
+        find_targets(job.c, to, count, t.out);
       }
     }
 
@@ -197,17 +197,20 @@ class Product {
         const int64_t h = at.i1 * a.mul1 + a.off1 + offset;
         return at.i0 * a.h_end + (h < low ? low : h > high ? high : h);
       };
-      const int64_t begin = line_of(first, 0, 0, a.h_end);
-      const int64_t end = line_of(last, window, -1, a.h_end - 1) + 1;
-      const int64_t line = a.w_end * a.s2;
-      T* lines = reinterpret_cast<T*>(buffer + plan.block * (plan.table + plan.border));
-      for (int64_t i = begin * line; i < end * line; i += a.s2) {
-        copy(lines + i - begin * line, a.base + a.offset + i, a.s2);
-        apply_prologue(a.prologue, 0, lines + i - begin * line, a.s2);
+      int64_t begin = first.i2, end = last.i2 + 1;  // of a matrix
+      if (a.h_end > 1 || a.d1 > 1) {
+        begin = line_of(first, 0, 0, a.h_end) * a.w_end;
+        end = (line_of(last, window, -1, a.h_end - 1) + 1) * a.w_end;
+      }
+      T* pixels = reinterpret_cast<T*>(buffer + plan.block * (plan.table + plan.border));
+      for (int64_t i = begin; i < end; ++i) {
+        T* pixel = pixels + (i - begin) * a.s2;
+        copy(pixel, a.base + a.offset + i * a.s2, a.s2);
+        apply_prologue(a.prologue, 0, pixel, a.s2);
       }
       Source<T> staged = a;
       staged.prologue = {};
-      staged.base = lines - begin * line;
+      staged.base = pixels - begin * a.s2;
       staged.offset = 0;
       return staged;
     }

@@ -158,7 +158,7 @@ void pack_piece(const GemmJob<T>& job, int64_t group, int64_t column, int64_t co
   for (int64_t j = 0; j < width; j += 4) {
     const T* rows[4];
     for (int64_t i = 0; i < 4; ++i) {
-      rows[i] = j + i < columns ? first + (column + j + i) * job.b.s1 : zeros;
+      rows[i] = j + i < columns ? first + (column + j + i) * job.b.s2 : zeros;
     }
     transpose_4(rows, count, width, dst + j);
   }

@@ -68,12 +68,15 @@ void reduce_tile(ReduceTile<T>& t) {
   }
 }
 
-template <class T, int R = kMr>
+template <class T, int R = kMrNarrow>
 inline void reduce(int rows, int vecs, ReduceTile<T>& t) {
   if constexpr (R > 1) {
     if (rows < R) return reduce<T, R - 1>(rows, vecs, t);
   }
-  vecs == 1 ? reduce_tile<T, R, 1>(t) : reduce_tile<T, R, 2>(t);
+  if constexpr (R <= kMr) {
+    if (vecs == 2) return reduce_tile<T, R, 2>(t);
+  }
+  reduce_tile<T, R, 1>(t);
 }
 
 }  // namespace

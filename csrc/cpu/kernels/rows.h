@@ -26,9 +26,18 @@ struct Cursor {
     i1 = lines_first ? row / d0 : row % d1;
   }
 
-  void next() {
-    if (++i2 == d2) next_line();
+  // Moves on by at most `rows` rows of one line, and says by how many.
+  int64_t take(int64_t rows) {
+    const int64_t left = d2 - i2;
+    if (rows < left) {
+      i2 += rows;
+      return rows;
+    }
+    next_line();
+    return left;
   }
+
+ private:
   void next_line() {
     i2 = 0;
     if (lines_first) {
@@ -51,6 +60,7 @@ struct Taps {
 
   int64_t count1, count2, run;
   bool merged;
+  bool always_inside;  // one tap, never in the padding
 
   Taps(const Source<T>& s, int64_t columns) {
     const int64_t taps = s.run > 0 ? columns / s.run : 0;
@@ -58,6 +68,8 @@ struct Taps {
     count1 = s.taps2 > 0 ? taps / s.taps2 : 0;
     count2 = merged ? 1 : s.taps2;
     run = merged ? s.taps2 * s.run : s.run;
+    always_inside = taps == 1 && s.off1 == 0 && s.off2 == 0 && (s.d1 - 1) * s.mul1 < s.h_end &&
+                    (s.d2 - 1) * s.mul2 < s.w_end;
   }
   int64_t count() const { return count1 * count2; }
 };
@@ -84,14 +96,26 @@ void find_rows(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t 
                const T* zeros, T* border, TileRows<T>& t) {
   int64_t h0[kMr], w0[kMr];
   const T* origin[kMr];
-  for (int64_t i = 0; i < count; ++i, cursor.next()) {
-    h0[i] = cursor.i1 * s.mul1 + s.off1;
-    w0[i] = cursor.i2 * s.mul2 + s.off2;
-    origin[i] = s.base + s.offset + cursor.i0 * s.s0 + h0[i] * s.s1 + w0[i] * s.s2;
+  for (int64_t i = 0; i < count;) {
+    const int64_t h = cursor.i1 * s.mul1 + s.off1;
+    int64_t w = cursor.i2 * s.mul2 + s.off2;
+    const T* p = s.base + s.offset + cursor.i0 * s.s0 + h * s.s1 + w * s.s2;
+    for (const int64_t end = i + cursor.take(count - i); i < end; ++i) {
+      h0[i] = h;
+      w0[i] = w;
+      origin[i] = p;
+      w += s.mul2;
+      p += s.mul2 * s.s2;
+    }
+  }
+  t.tap_count = 0;
+  if (taps.always_inside) {
+    for (int64_t i = 0; i < count; ++i) t.rows[i] = origin[i];
+    t.taps[t.tap_count++] = 0;
+    return;
   }
   const int64_t span = taps.merged ? s.taps2 : 1;
   const uint64_t h_end = s.h_end, w_end = s.w_end < span ? 0 : s.w_end - span + 1;
-  t.tap_count = 0;
   for (int64_t t1 = 0; t1 < taps.count1; ++t1) {
     for (int64_t t2 = 0; t2 < taps.count2; ++t2) {
       const int64_t dh = t1 * s.step1, dw = t2 * s.step2, move = dh * s.s1 + dw * s.s2;
@@ -119,6 +143,15 @@ void find_rows(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t 
       }
       if (any) t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
     }
+  }
+}
+
+// out[i]: `count` rows of a result from the cursor on
+template <class T>
+void find_targets(const Target<T>& c, Cursor& cursor, int64_t count, T** out) {
+  for (int64_t i = 0; i < count;) {
+    T* p = c.base + c.offset + cursor.i0 * c.s0 + cursor.i1 * c.s1 + cursor.i2 * c.s2;
+    for (const int64_t end = i + cursor.take(count - i); i < end; ++i, p += c.s2) out[i] = p;
   }
 }
 

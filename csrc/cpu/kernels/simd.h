@@ -12,15 +12,16 @@
 namespace fc::FC_ISA {
 namespace {
 
-// Register tile of the micro-kernel: kMr rows x 2 vectors, as many as the registers hold.
+// Register tile of the micro-kernels: kMr rows x 2 vectors, as many as the registers hold, or
+// kMrNarrow rows x 1.
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kMr = 14;
+constexpr int kVectorBytes = 64, kMr = 14, kMrNarrow = 16;
 #elif defined(__AVX2__)
-constexpr int kVectorBytes = 32, kMr = 6;
+constexpr int kVectorBytes = 32, kMr = 6, kMrNarrow = 8;
 #elif defined(__aarch64__)
-constexpr int kVectorBytes = 16, kMr = 12;  // 32 registers, as AVX-512 has
+constexpr int kVectorBytes = 16, kMr = 12, kMrNarrow = 16;  // 32 registers, as AVX-512 has
 #else
-constexpr int kVectorBytes = 16, kMr = 4;
+constexpr int kVectorBytes = 16, kMr = 4, kMrNarrow = 8;
 #endif
 
 template <class T>

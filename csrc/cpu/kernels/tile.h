@@ -149,7 +149,25 @@ void multiply_tile(Tile<T>& t) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) a[i] = t.rows[u * kMr + i] + t.skip;
     const T* b = t.b + t.taps[u] * t.run * V * kVw<T>;
-    for (int64_t c = 0; c < t.run; ++c) {
+    int64_t c = 0;
+    if constexpr (V == 1) {
+      // few results per row: reading the rows' pointers from the stack is shared by kSteps channels
+      constexpr int kSteps = 4;
+      for (; c + kSteps <= t.run; c += kSteps, b += kSteps * kVw<T>) {
+        Vec<T> column[kSteps];
+#pragma GCC unroll 4
+        for (int s = 0; s < kSteps; ++s) column[s] = load(b + s * kVw<T>);
+#pragma GCC unroll 16
+        for (int i = 0; i < R; ++i) {
+          const T* row = a[i] + c;
+#pragma GCC unroll 4
+          for (int s = 0; s < kSteps; ++s) {
+            acc[i][0] = madd<T>(broadcast(row[s]), column[s], acc[i][0]);
+          }
+        }
+      }
+    }
+    for (; c < t.run; ++c) {
       Vec<T> column[V];
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) column[v] = load(b + v * kVw<T>);
