@@ -60,7 +60,6 @@ struct Taps {
 
   int64_t count1, count2, run;
   bool merged;
-  bool always_inside;  // one tap, never in the padding
 
   Taps(const Source<T>& s, int64_t columns) {
     const int64_t taps = s.run > 0 ? columns / s.run : 0;
@@ -68,8 +67,6 @@ struct Taps {
     count1 = s.taps2 > 0 ? taps / s.taps2 : 0;
     count2 = merged ? 1 : s.taps2;
     run = merged ? s.taps2 * s.run : s.run;
-    always_inside = taps == 1 && s.off1 == 0 && s.off2 == 0 && (s.d1 - 1) * s.mul1 < s.h_end &&
-                    (s.d2 - 1) * s.mul2 < s.w_end;
   }
   int64_t count() const { return count1 * count2; }
 };
@@ -89,59 +86,82 @@ int64_t border_elements(const Taps<T>& taps) {
   return taps.merged ? taps.count() * kMr * taps.run : 0;
 }
 
+// Where the first tap of each row of a tile lies, and whether all taps of all rows are inside.
+template <class T>
+struct Origins {
+  int64_t h[kMr], w[kMr];
+  const T* at[kMr];
+  bool inside = true;
+
+  Origins(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t count) {
+    const int64_t span = taps.merged ? s.taps2 : 1;
+    const int64_t reach1 = (taps.count1 - 1) * s.step1, reach2 = (taps.count2 - 1) * s.step2;
+    for (int64_t i = 0; i < count;) {
+      const int64_t h0 = cursor.i1 * s.mul1 + s.off1;
+      int64_t w0 = cursor.i2 * s.mul2 + s.off2;
+      const T* p = s.base + s.offset + cursor.i0 * s.s0 + h0 * s.s1 + w0 * s.s2;
+      const int64_t end = i + cursor.take(count - i), last = w0 + (end - i - 1) * s.mul2;
+      inside = inside && low(h0, reach1) >= 0 && high(h0, reach1) < s.h_end &&
+               low(w0, reach2) >= 0 && high(last, reach2) + span <= s.w_end;
+      for (; i < end; ++i) {
+        h[i] = h0;
+        w[i] = w0;
+        at[i] = p;
+        w0 += s.mul2;
+        p += s.mul2 * s.s2;
+      }
+    }
+  }
+  static int64_t low(int64_t a, int64_t reach) { return reach < 0 ? a + reach : a; }
+  static int64_t high(int64_t a, int64_t reach) { return reach > 0 ? a + reach : a; }
+};
+
+// Rows of one tap at the image's border: false if none is inside.
+template <class T>
+bool find_at_border(const Source<T>& s, const Taps<T>& taps, const Origins<T>& origins,
+                    int64_t count, int64_t dh, int64_t dw, const T* zeros, T*& border,
+                    const T** rows) {
+  const int64_t span = taps.merged ? s.taps2 : 1, move = dh * s.s1 + dw * s.s2;
+  const uint64_t h_end = s.h_end, w_end = s.w_end < span ? 0 : s.w_end - span + 1;
+  bool any = false;
+  for (int64_t i = 0; i < count; ++i) {
+    const bool inside = (static_cast<uint64_t>(origins.h[i] + dh) < h_end) &
+                        (static_cast<uint64_t>(origins.w[i] + dw) < w_end);
+    rows[i] = inside ? origins.at[i] + move : zeros;
+    any |= inside;
+  }
+  for (int64_t i = 0; taps.merged && i < count; ++i) {
+    const int64_t w = origins.w[i];
+    const int64_t begin = w < 0 ? -w : 0, end = s.w_end - w < span ? s.w_end - w : span;
+    if (static_cast<uint64_t>(origins.h[i] + dh) >= h_end || begin >= end) continue;
+    if (begin == 0 && end == span) continue;
+    zero(border, begin * s.run);
+    copy(border + begin * s.run, origins.at[i] + move + begin * s.run, (end - begin) * s.run);
+    zero(border + end * s.run, (span - end) * s.run);
+    rows[i] = border;
+    border += taps.run;
+    any = true;
+  }
+  return any;
+}
+
 // Fills t for `count` rows from the cursor on. zeros: a run of zeros for all groups. border: room
 // for border_elements.
 template <class T>
 void find_rows(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t count,
                const T* zeros, T* border, TileRows<T>& t) {
-  int64_t h0[kMr], w0[kMr];
-  const T* origin[kMr];
-  for (int64_t i = 0; i < count;) {
-    const int64_t h = cursor.i1 * s.mul1 + s.off1;
-    int64_t w = cursor.i2 * s.mul2 + s.off2;
-    const T* p = s.base + s.offset + cursor.i0 * s.s0 + h * s.s1 + w * s.s2;
-    for (const int64_t end = i + cursor.take(count - i); i < end; ++i) {
-      h0[i] = h;
-      w0[i] = w;
-      origin[i] = p;
-      w += s.mul2;
-      p += s.mul2 * s.s2;
-    }
-  }
+  const Origins<T> origins(s, taps, cursor, count);
   t.tap_count = 0;
-  if (taps.always_inside) {
-    for (int64_t i = 0; i < count; ++i) t.rows[i] = origin[i];
-    t.taps[t.tap_count++] = 0;
-    return;
-  }
-  const int64_t span = taps.merged ? s.taps2 : 1;
-  const uint64_t h_end = s.h_end, w_end = s.w_end < span ? 0 : s.w_end - span + 1;
   for (int64_t t1 = 0; t1 < taps.count1; ++t1) {
     for (int64_t t2 = 0; t2 < taps.count2; ++t2) {
       const int64_t dh = t1 * s.step1, dw = t2 * s.step2, move = dh * s.s1 + dw * s.s2;
       const T** rows = t.rows + t.tap_count * kMr;
-      bool any = false;
-      for (int64_t i = 0; i < count; ++i) {
-        const bool inside = (static_cast<uint64_t>(h0[i] + dh) < h_end) &
-                            (static_cast<uint64_t>(w0[i] + dw) < w_end);
-        rows[i] = inside ? origin[i] + move : zeros;
-        any |= inside;
+      if (origins.inside) {
+        for (int64_t i = 0; i < count; ++i) rows[i] = origins.at[i] + move;
+      } else if (!find_at_border(s, taps, origins, count, dh, dw, zeros, border, rows)) {
+        continue;
       }
-      if (taps.merged) {
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t begin = w0[i] < 0 ? -w0[i] : 0;
-          const int64_t end = s.w_end - w0[i] < span ? s.w_end - w0[i] : span;
-          if (static_cast<uint64_t>(h0[i] + dh) >= h_end || begin >= end) continue;
-          if (begin == 0 && end == span) continue;
-          zero(border, begin * s.run);
-          copy(border + begin * s.run, origin[i] + move + begin * s.run, (end - begin) * s.run);
-          zero(border + end * s.run, (span - end) * s.run);
-          rows[i] = border;
-          border += taps.run;
-          any = true;
-        }
-      }
-      if (any) t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
+      t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
     }
   }
 }
