@@ -1,0 +1,176 @@
+// Staging of source rows (lanes_plan.h): zero-padded, through the prologue, plane by plane.
+#pragma once
+
+#include "cpu/kernels/act_block.h"
+#include "cpu/kernels/lanes_plan.h"
+#include "cpu/kernels/partial.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// lane l = v[l / kGroup * kGroup + kPlane]
+template <class T, int kGroup, int kPlane>
+inline Vec<T> spread(Vec<T> v) {
+#if defined(__clang__)
+  if constexpr (kVw<T> == 16) {
+#define FC_AT(l) ((l) / kGroup * kGroup + kPlane)
+    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3), FC_AT(4), FC_AT(5),
+                                   FC_AT(6), FC_AT(7), FC_AT(8), FC_AT(9), FC_AT(10), FC_AT(11),
+                                   FC_AT(12), FC_AT(13), FC_AT(14), FC_AT(15));
+  } else if constexpr (kVw<T> == 8) {
+    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3), FC_AT(4), FC_AT(5),
+                                   FC_AT(6), FC_AT(7));
+  } else if constexpr (kVw<T> == 4) {
+    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3));
+  } else {
+    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1));
+#undef FC_AT
+  }
+#else
+  decltype(v < v) at;  // integers of the lanes' width; folded into a constant
+  for (int l = 0; l < kVw<T>; ++l) at[l] = l / kGroup * kGroup + kPlane;
+  return __builtin_shuffle(v, at);
+#endif
+}
+
+// plane g of count vectors = spread of x; x may be the last plane
+template <class T, int kGroup, int kPlane = 0>
+inline void spread_all(Vec<T> v, T* out, int64_t plane_pitch) {
+  if constexpr (kPlane < kGroup) {
+    store(out + kPlane * plane_pitch, spread<T, kGroup, kPlane>(v));
+    spread_all<T, kGroup, kPlane + 1>(v, out, plane_pitch);
+  }
+}
+
+// Where the lanes of one vector come from.
+template <class T>
+class Stager {
+ public:
+  Stager(const Pass& pass, const Blocks<T>& b, const Prologue<T>& prologue, int64_t vector)
+      : pass_(pass),
+        b_(b),
+        prologue_(prologue),
+        lane_(vector * kVw<T>),
+        part_(min_of<int64_t>(pass.lanes - lane_, kVw<T>)) {
+    same_ = pass.lane_group == pass.planes && kVw<T> % pass.planes == 0 && pass.planes <= 8 &&
+            (pass.planes & (pass.planes - 1)) == 0;
+  }
+
+  // one source row of image (H,W,C) for the strip that begins at position j0
+  void row(const T* image, int64_t ih, int64_t j0, T* out) const {
+    const int64_t step = pass_.w.step(), phase_pitch = b_.columns * kVw<T>;
+    if (ih < 0 || ih >= pass_.h.source) {
+      fill(out, b_.row_pitch, T(0));
+      return;
+    }
+    const int64_t plane_pitch = step * phase_pitch;
+    for (int64_t f = 0; f < step; ++f) {
+      // column u of this remainder is the source's first + u * step
+      const int64_t first = j0 * step + pass_.w.lo + f;
+      int64_t begin = first < 0 ? ceil_div(-first, step) : 0;
+      int64_t end = first < pass_.w.source ? ceil_div(pass_.w.source - first, step) : 0;
+      begin = min_of(begin, b_.columns);
+      end = max_of(min_of(end, b_.columns), begin);
+      T* row = out + f * phase_pitch;
+      for (int64_t g = 0; g < pass_.planes; ++g) {
+        fill(row + g * plane_pitch, begin * kVw<T>, T(0));
+        fill(row + g * plane_pitch + end * kVw<T>, (b_.columns - end) * kVw<T>, T(0));
+      }
+      if (begin == end) continue;
+      const T* x = image + (ih * pass_.w.source + first + begin * step) * pass_.channels;
+      columns(x, step * pass_.channels, end - begin, row + begin * kVw<T>, plane_pitch);
+    }
+  }
+
+ private:
+  void columns(const T* x, int64_t pixel, int64_t count, T* out, int64_t plane_pitch) const {
+    if (!same_) return gather(x, pixel, count, out, plane_pitch);
+    x += lane_;
+    switch (pass_.planes) {
+      case 1:
+        return copy(x, pixel, count, out);
+      case 2:
+        return copy_and_spread<2>(x, pixel, count, out, plane_pitch);
+      case 4:
+        return copy_and_spread<4>(x, pixel, count, out, plane_pitch);
+      default:
+        return copy_and_spread<8>(x, pixel, count, out, plane_pitch);
+    }
+  }
+
+  // out (count, kVw) = act(x * scale + shift)
+  void copy(const T* x, int64_t pixel, int64_t count, T* out) const {
+    if (!prologue_.scale && part_.full()) {
+      for (int64_t u = 0; u < count; ++u) store(out + u * kVw<T>, load(x + u * pixel));
+      return;
+    }
+    Vec<T> scale = broadcast(T(1)), shift{};
+    if (prologue_.scale) {
+      scale = part_.load(prologue_.scale + lane_);
+      shift = part_.load(prologue_.shift + lane_);
+    }
+    for (int64_t u = 0; u < count; ++u) {
+      const Vec<T> v = part_.load(x + u * pixel);
+      store(out + u * kVw<T>, prologue_.scale ? v * scale + shift : v);
+    }
+    activate(out, count);
+  }
+
+  template <int kGroup>
+  void copy_and_spread(const T* x, int64_t pixel, int64_t count, T* out,
+                       int64_t plane_pitch) const {
+    if constexpr (kVw<T> % kGroup == 0) {
+      if (!prologue_.scale && part_.full()) {
+        for (int64_t u = 0; u < count; ++u) {
+          spread_all<T, kGroup>(load(x + u * pixel), out + u * kVw<T>, plane_pitch);
+        }
+        return;
+      }
+      T* last = out + (kGroup - 1) * plane_pitch;
+      copy(x, pixel, count, last);
+      for (int64_t u = 0; u < count; ++u) {
+        spread_all<T, kGroup>(load(last + u * kVw<T>), out + u * kVw<T>, plane_pitch);
+      }
+    }
+  }
+
+  // any other relation of lanes and channels, lane by lane
+  void gather(const T* x, int64_t pixel, int64_t count, T* out, int64_t plane_pitch) const {
+    for (int64_t g = 0; g < pass_.planes; ++g, out += plane_pitch) {
+      int64_t at[kVw<T>];
+      alignas(64) T scale[kVw<T>] = {}, shift[kVw<T>] = {};
+      for (int l = 0; l < part_.count(); ++l) {
+        at[l] = pass_.channel(lane_ + l, g);
+        scale[l] = prologue_.scale ? prologue_.scale[at[l]] : T(1);
+        shift[l] = prologue_.scale ? prologue_.shift[at[l]] : T(0);
+      }
+      for (int64_t u = 0; u < count; ++u) {
+        alignas(64) T v[kVw<T>] = {};
+        if (part_.full()) {
+          for (int l = 0; l < kVw<T>; ++l) v[l] = x[u * pixel + at[l]];
+        } else {
+          for (int l = 0; l < part_.count(); ++l) v[l] = x[u * pixel + at[l]];
+        }
+        const Vec<T> raw = load(v);
+        store(out + u * kVw<T>, prologue_.scale ? raw * load(scale) + load(shift) : raw);
+      }
+      activate(out, count);
+    }
+  }
+
+  void activate(T* out, int64_t count) const {
+    if (prologue_.scale && prologue_.act.code != kIdentity) {
+      act_block(out, out, count * kVw<T>, prologue_.act);
+    }
+  }
+
+  const Pass& pass_;
+  const Blocks<T>& b_;
+  const Prologue<T>& prologue_;
+  int64_t lane_;
+  Part<T> part_;
+  bool same_;
+};
+
+}  // namespace
+}  // namespace fc::FC_ISA

@@ -1,0 +1,199 @@
+// gw[k,r,s,j] = sum_{n,p,q} gy[n,p,q,k] * x[n, p*stride+r*dilation-pad, ..., k/kg*cg + j]
+//
+// x is staged as in the forward pass, gy beside it. Up to kEntries gradients are summed in
+// registers over all positions of a unit. Units are summed in chunks, chunks in order: the shape
+// alone fixes both.
+//
+// Error bound: |gw - gw64| <= c * sqrt(L) * eps * sum |a b| with c = 1: the products of a unit are
+// summed in order, then the units of a chunk, then the chunks.
+#include "cpu/kernels/lanes.h"
+#include "cpu/kernels/lanes_stage.h"
+#include "cpu/parallel.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+constexpr int kEntries = 9;  // a 3x3 window: sums, gy and their addresses fit the registers
+
+template <class T>
+struct Chunks {
+  int64_t count, blocks, units;
+
+  // a chunk of its own for every unit only where the channels are too few to go round
+  Chunks(const Pass& pass, const Blocks<T>& b) : blocks(b.blocks), units(b.units(pass)) {
+    constexpr int64_t kItems = 32;
+    count = min_of(units, ceil_div(kItems, b.blocks));
+  }
+  int64_t begin(int64_t chunk) const { return units * chunk / count; }
+};
+
+template <class T>
+struct Workspace {
+  Entries entries;
+  T* partial;  // (chunks, vectors, entries, kVw)
+  T* buffers;  // (threads, buffer)
+  int64_t bytes;
+
+  Workspace(const Pass& pass, const Blocks<T>& b, int threads, void* base)
+      : Workspace(pass, b, threads, Carve(base)) {}
+
+ private:
+  Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
+      : entries(pass, carve),
+        partial(carve.take<T>(Chunks<T>(pass, b).count * b.vectors * pass.entries() * kVw<T>)),
+        buffers(carve.take<T>(threads * b.buffer())),
+        bytes(carve.bytes()) {}
+};
+
+// total (kCount, kVw) += the sum over rows x cols positions
+template <class T, int kCount>
+void sum_products(const T* x, int64_t x_pitch, const T* gy, int64_t gy_pitch, int64_t rows,
+                  int64_t cols, const int64_t* offset, T* total) {
+  Vec<T> acc[kCount] = {};
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* xe[kCount];
+#pragma GCC unroll 9
+    for (int e = 0; e < kCount; ++e) xe[e] = x + i * x_pitch + offset[e];
+    const T* g = gy + i * gy_pitch;
+    for (int64_t at = 0; at < cols * kVw<T>; at += kVw<T>) {
+      const Vec<T> v = load(g + at);
+#pragma GCC unroll 9
+      for (int e = 0; e < kCount; ++e) acc[e] = madd<T>(load(xe[e] + at), v, acc[e]);
+    }
+  }
+#pragma GCC unroll 9
+  for (int e = 0; e < kCount; ++e) {
+    store(total + e * kVw<T>, load(total + e * kVw<T>) + acc[e]);
+  }
+}
+
+template <class T>
+using SumProducts = void (*)(const T*, int64_t, const T*, int64_t, int64_t, int64_t, const int64_t*,
+                             T*);
+
+template <class T>
+SumProducts<T> sum_products_of(int64_t count) {
+  static constexpr SumProducts<T> table[kEntries] = {
+      sum_products<T, 1>, sum_products<T, 2>, sum_products<T, 3>,
+      sum_products<T, 4>, sum_products<T, 5>, sum_products<T, 6>,
+      sum_products<T, 7>, sum_products<T, 8>, sum_products<T, 9>};
+  return table[count - 1];
+}
+
+template <class T>
+struct Run {
+  const Pass& pass;
+  const Blocks<T>& b;
+  const Workspace<T>& ws;
+  const T *x, *gy;
+  const Prologue<T>& prologue;
+
+  // partial sums of one chunk of units, for one block of vectors
+  void item(const Chunks<T>& chunks, int64_t chunk, int64_t block, T* buffer) const {
+    const int64_t first = block * b.block, last = min_of(first + b.block, b.vectors);
+    const int64_t pitch = pass.entries() * kVw<T>;
+    T* total = ws.partial + (chunk * b.vectors + first) * pitch;
+    fill(total, (last - first) * pitch, T(0));
+    for (int64_t unit = chunks.begin(chunk); unit < chunks.begin(chunk + 1); ++unit) {
+      const Unit u(pass, b, unit);
+      for (int64_t v = first; v < last; ++v) stage(u, v, buffer + (v - first) * b.vector_pitch);
+      for (int64_t v = first; v < last; ++v) {
+        sum(u, buffer + (v - first) * b.vector_pitch, total + (v - first) * pitch);
+      }
+    }
+  }
+
+  T* gy_of(T* rows) const { return rows + b.staged_rows(pass) * b.row_pitch; }
+
+  void stage(const Unit& u, int64_t v, T* rows) const {
+    const Stager<T> stager(pass, b, prologue, v);
+    const T* image = x + u.n * pass.h.source * pass.w.source * pass.channels;
+    const int64_t count = (u.i1 - u.i0 - 1) * pass.h.step() + pass.h.span() + 1;
+    for (int64_t r = 0; r < count; ++r) {
+      stager.row(image, u.i0 * pass.h.step() + pass.h.lo + r, u.j0, rows + r * b.row_pitch);
+    }
+    const Part<T> part(min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>));
+    for (int64_t i = u.i0; i < u.i1; ++i) {
+      const T* from = gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
+      T* to = gy_of(rows) + (i - u.i0) * b.out_pitch;
+      for (int64_t j = 0; j < u.j1 - u.j0; ++j) {
+        store(to + j * kVw<T>, part.load(from + j * pass.lanes));
+      }
+    }
+  }
+
+  void sum(const Unit& u, T* rows, T* total) const {
+    const int64_t count = pass.entries(), pieces = ceil_div(count, kEntries);
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      const int64_t e = count * piece / pieces, end = count * (piece + 1) / pieces;
+      sum_products_of<T>(end - e)(rows, pass.h.step() * b.row_pitch, gy_of(rows), b.out_pitch,
+                                  u.i1 - u.i0, u.j1 - u.j0, ws.entries.offset + e,
+                                  total + e * kVw<T>);
+    }
+  }
+
+  // gw of one vector: chunks in order
+  void finish(const Chunks<T>& chunks, int64_t v, T* gw) const {
+    const int64_t count = pass.entries();
+    const int64_t lanes = min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>);
+    for (int64_t e = 0; e < count; ++e) {
+      Vec<T> total{};
+      for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
+        total += load(ws.partial + ((chunk * b.vectors + v) * count + e) * kVw<T>);
+      }
+      for (int64_t l = 0; l < lanes; ++l) {
+        gw[pass.weight_of(v * kVw<T> + l) + ws.entries.weight[e]] = total[l];
+      }
+    }
+  }
+};
+
+template <class T>
+void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, void* workspace,
+           const Prologue<T>& prologue) {
+  const Pass pass(p, Direction::kWgrad);
+  const Blocks<T> b(pass, true);
+  const Workspace<T> ws(pass, b, threads, workspace);
+  ws.entries.fill(pass, b);
+  const Chunks<T> chunks(pass, b);
+  const Run<T> r{pass, b, ws, x, gy, prologue};
+  const int64_t unit_cost = b.band * b.strip * b.block * kVw<T> * (pass.entries() + 4);
+  const int64_t units = chunks.count > 0 ? ceil_div(chunks.units, chunks.count) : 0;
+  parallel(chunks.count * b.blocks, grain_for(units * unit_cost),
+           [&](int64_t begin, int64_t end, int thread) {
+             T* buffer = ws.buffers + thread * b.buffer();
+             for (int64_t i = begin; i < end; ++i) {
+               r.item(chunks, i / b.blocks, i % b.blocks, buffer);
+             }
+           });
+  parallel(b.vectors, grain_for((8 + chunks.count) * pass.entries() * kVw<T>),
+           [&](int64_t begin, int64_t end, int) {
+             for (int64_t v = begin; v < end; ++v) r.finish(chunks, v, gw);
+           });
+}
+
+template <class T>
+int64_t workspace_of(const Conv2dProblem& p, int threads) {
+  const Pass pass(p, Direction::kWgrad);
+  const Blocks<T> b(pass, true);
+  return Workspace<T>(pass, b, threads, nullptr).bytes;
+}
+
+}  // namespace
+
+int64_t lanes_wgrad_workspace(const Conv2dProblem& p, int threads, float) {
+  return workspace_of<float>(p, threads);
+}
+int64_t lanes_wgrad_workspace(const Conv2dProblem& p, int threads, double) {
+  return workspace_of<double>(p, threads);
+}
+void lanes_wgrad(const Conv2dProblem& p, const float* x, const float* gy, float* gw, int threads,
+                 void* workspace, const Prologue<float>& prologue) {
+  wgrad(p, x, gy, gw, threads, workspace, prologue);
+}
+void lanes_wgrad(const Conv2dProblem& p, const double* x, const double* gy, double* gw, int threads,
+                 void* workspace, const Prologue<double>& prologue) {
+  wgrad(p, x, gy, gw, threads, workspace, prologue);
+}
+
+}  // namespace fc::FC_ISA
