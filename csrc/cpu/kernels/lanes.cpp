@@ -3,7 +3,7 @@
 //               over the (p,q) that reach (h,w)
 //
 // Both are a Pass (lanes_plan.h). A thread takes items: a band of rows and a strip of columns of an
-// image, for a block of vectors. It stages source rows and multiplies while they are in the cache.
+// image, for one vector of channels. It stages source rows and multiplies while they are in the cache.
 #include "cpu/kernels/lanes.h"
 
 #include "cpu/kernels/lanes_stage.h"
@@ -29,7 +29,7 @@ struct Workspace {
       : entries(pass, carve),
         weights(carve.take<T>(b.vectors * pass.entries() * kVw<T>)),
         partial(carve.take<double>(b.units(pass) * 2 * b.vectors * kVw<T>)),
-        buffers(carve.take<T>(threads * b.buffer())),
+        buffers(carve.take<T>(threads * b.buffer(pass))),
         bytes(carve.bytes()) {}
 };
 
@@ -63,53 +63,40 @@ struct Run {
   const Prologue<T>& prologue;
   const Epilogue<T>& epilogue;
 
-  void item(int64_t unit, int64_t block, T* buffer) const {
+  void item(int64_t unit, int64_t v, T* buffer) const {
     const Unit u(pass, b, unit);
-    const int64_t first = block * b.block, last = min_of(first + b.block, b.vectors);
     const T* image = source + u.n * pass.h.source * pass.w.source * pass.channels;
-    if (epilogue.sums) {
-      fill(sums_of(unit, first), 2 * (last - first) * kVw<T>, 0.0);
-    }
-    int64_t staged = 0;  // rows
-    for (int64_t i = u.i0; i < u.i1; ++i) {
-      const int64_t need = (i - u.i0) * pass.h.step() + pass.h.span() + 1;
-      for (int64_t v = first; v < last; ++v) {
-        const Stager<T> stager(pass, b, prologue, v);
-        T* rows = buffer + (v - first) * b.vector_pitch;
-        for (int64_t r = staged; r < need; ++r) {
-          stager.row(image, u.i0 * pass.h.step() + pass.h.lo + r, u.j0, rows + r * b.row_pitch);
-        }
-      }
-      staged = need;
-      for (int64_t v = first; v < last; ++v) {
-        const T* rows = buffer + (v - first) * b.vector_pitch;
-        multiply_rows(unit, u, i, v, rows + (i - u.i0) * pass.h.step() * b.row_pitch);
-      }
-    }
+    const int64_t lane = v * kVw<T>;
+    const Part<T> part(min_of<int64_t>(pass.lanes - lane, kVw<T>));
+    double* sums = epilogue.sums ? sums_of(unit, v) : nullptr;
+    if (sums) fill(sums, 2 * kVw<T>, 0.0);
+    const Output<T> output(out + lane, pass.w.phases() * pass.lanes, lane, part, epilogue, sums);
+    Stager<T>(pass, b, prologue, v).rows(image, u, buffer);
+    multiply(u, buffer, ws.weights + v * pass.entries() * kVw<T>, output);
   }
 
-  // (2, kVw) per vector
+  // (2, kVw)
   double* sums_of(int64_t unit, int64_t vector) const {
     return ws.partial + (unit * b.vectors + vector) * 2 * kVw<T>;
   }
 
-  // the output pixels of position row i
-  void multiply_rows(int64_t unit, const Unit& u, int64_t i, int64_t v, const T* rows) const {
-    const int64_t lane = v * kVw<T>, phases_w = pass.w.phases();
-    const Part<T> part(min_of<int64_t>(pass.lanes - lane, kVw<T>));
-    const int64_t pixel = phases_w * pass.lanes;
-    const Output<T> output(out + lane, pixel, lane, part, epilogue,
-                           epilogue.sums ? sums_of(unit, v) : nullptr);
-    for (int64_t phase = 0; phase < pass.phases(); ++phase) {
-      const int64_t oh = i * pass.h.phases() + phase / phases_w;
-      const int64_t ow = u.j0 * phases_w + phase % phases_w;
-      // the last positions may lack this phase
-      const int64_t cols = min_of(u.j1 - u.j0, ceil_div(pass.w.out - ow, phases_w));
-      if (oh >= pass.h.out || cols <= 0) continue;
-      const int64_t e = ws.entries.begin[phase], count = ws.entries.begin[phase + 1] - e;
-      const int64_t at = ((u.n * pass.h.out + oh) * pass.w.out + ow) * pass.lanes;
-      row(rows, ws.entries.offset + e, count, ws.weights + (v * pass.entries() + e) * kVw<T>, cols,
-          at, pixel, output);
+  void multiply(const Unit& u, const T* buffer, const T* weights, const Output<T>& output) const {
+    const int64_t phases_h = pass.h.phases(), phases_w = pass.w.phases();
+    Patch patch;
+    patch.x_pitch = pass.h.step() * b.row_pitch;
+    patch.y_pitch = phases_h * pass.w.out * pass.lanes;
+    patch.pixel = phases_w * pass.lanes;
+    for (int64_t fh = 0; fh < phases_h; ++fh) {
+      for (int64_t fw = 0; fw < phases_w; ++fw) {
+        const int64_t oh = u.i0 * phases_h + fh, ow = u.j0 * phases_w + fw;
+        // the last positions may lack this phase
+        patch.rows = u.i1 - u.i0 - ((u.i1 - 1) * phases_h + fh >= pass.h.out);
+        patch.cols = u.j1 - u.j0 - ((u.j1 - 1) * phases_w + fw >= pass.w.out);
+        patch.at = ((u.n * pass.h.out + oh) * pass.w.out + ow) * pass.lanes;
+        const int64_t* begin = ws.entries.begin + fh * phases_w + fw;
+        multiply_patch(patch, buffer, ws.entries.offset + begin[0], begin[1] - begin[0],
+                       weights + begin[0] * kVw<T>, output);
+      }
     }
   }
 
@@ -137,10 +124,10 @@ void run(const Conv2dProblem& p, Direction d, const T* source, const T* w, T* ou
   ws.entries.fill(pass, b);
   pack(pass, b, ws.entries, w, ws.weights);
   const Run<T> r{pass, b, ws, source, out, prologue, epilogue};
-  const int64_t cost = b.band * b.strip * b.block * kVw<T> * (pass.entries() + 4);
-  parallel(b.units(pass) * b.blocks, grain_for(cost), [&](int64_t begin, int64_t end, int thread) {
-    T* buffer = ws.buffers + thread * b.buffer();
-    for (int64_t i = begin; i < end; ++i) r.item(i / b.blocks, i % b.blocks, buffer);
+  const int64_t cost = b.band * b.strip * kVw<T> * (pass.entries() + 4);
+  parallel(b.units(pass) * b.vectors, grain_for(cost), [&](int64_t begin, int64_t end, int thread) {
+    T* buffer = ws.buffers + thread * b.buffer(pass);
+    for (int64_t i = begin; i < end; ++i) r.item(i / b.vectors, i % b.vectors, buffer);
   });
   if (epilogue.sums) r.add_sums();
 }

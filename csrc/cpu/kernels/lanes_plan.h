@@ -11,12 +11,11 @@
 // fwd: one phase, step = stride. dgrad: step 1, a phase per remainder of the output pixel by the
 // stride: no multiplications with the zeros between.
 //
-// Source rows are first staged: zero-padded, through the prologue, each vector of lanes on its own,
-// in `planes` copies whose lanes are what the output lanes multiply (plane g, lane l:
+// Source rows are first staged: zero-padded, through the prologue, one vector of lanes at a time, in `planes` copies whose lanes are what the output lanes multiply (plane g, lane l:
 // channel(l, g)). Columns are parted by their remainder by step_w, so that neighbouring positions
 // read neighbouring vectors whatever the stride:
 //
-//   buffer (vectors, rows, planes, step_w, columns, kVw)
+//   buffer (rows, planes, step_w, columns, kVw)
 #pragma once
 
 #include "cpu/kernels/simd.h"
@@ -115,43 +114,34 @@ struct Pass {
 };
 
 // How the work is cut: by the shape (and the vector width) alone. A unit is an image's band of rows
-// and strip of columns; an item is one unit of one block of vectors.
+// and strip of columns; an item is one vector of lanes of one unit.
 template <class T>
 struct Blocks {
-  int64_t vectors, block, blocks;  // vectors in all, of a block, blocks
+  int64_t vectors;
   int64_t strip, strips, band, bands;
-  int64_t columns, row_pitch, vector_pitch;  // of the buffer, in elements
-  int64_t out_pitch;                         // staged rows of gy; 0: none
+  int64_t columns, row_pitch;  // of the buffer; elements
+  int64_t out_pitch;           // staged rows of gy behind it; 0: none
 
   Blocks(const Pass& pass, bool stage_out) {
     constexpr int64_t kActive = 24 << 10;  // rows in use at a time: in the first-level cache
     constexpr int64_t kBuffer = 96 << 10;  // all rows of a band: in the second-level cache
-    constexpr int64_t kRun = 256;          // bytes of a pixel that are read at a time
     constexpr int64_t kItems = 32;         // work for that many threads, if there is enough
-    constexpr int64_t kVector = kVw<T> * sizeof(T);
     vectors = ceil_div(pass.lanes, kVw<T>);
     const int64_t positions = pass.w.positions(), rows = pass.h.positions();
     const int64_t step = pass.w.step(), span = pass.w.span() / step;
     const int64_t window = pass.h.span() + 1;
-    const int64_t fit = kActive / (window * pass.planes * step * kVector) - span;
-    strip = max_of<int64_t>(fit / kTile, 1) * kTile;
-    strips = max_of<int64_t>(ceil_div(positions, strip), 1);
-    strip = strips == 1 ? positions : ceil_div(ceil_div(positions, strips), kTile) * kTile;
+    const int64_t fit = kActive / (window * pass.planes * step * kVectorBytes) - span;
+    const int64_t most = max_of<int64_t>(fit / kTile, 1) * kTile;
+    strips = ceil_div(positions, most);
+    strip = strips <= 1 ? positions : ceil_div(ceil_div(positions, strips), kTile) * kTile;
     strips = strip > 0 ? ceil_div(positions, strip) : 0;
     columns = strip + span;
     row_pitch = pass.planes * step * columns * kVw<T>;
     out_pitch = stage_out ? strip * kVw<T> : 0;
 
     const int64_t row_bytes = row_pitch * sizeof(T), out_bytes = out_pitch * sizeof(T);
-    block = max_of<int64_t>(min_of(kActive / (window * row_bytes + 1), kRun / kVector), 1);
-    block = min_of(block, vectors);
-    cut(max_of<int64_t>((kBuffer / block - pass.h.span() * row_bytes) /
-                            (pass.h.step() * row_bytes + out_bytes + 1),
-                        1),
-        rows);
-    for (; units(pass) * blocks < kItems && block > 1; cut(band, rows)) block /= 2;
-    while (units(pass) * blocks < kItems && band >= 2 * window) cut(ceil_div(band, 2), rows);
-    vector_pitch = staged_rows(pass) * row_pitch + band * out_pitch;
+    cut((kBuffer - pass.h.span() * row_bytes) / (pass.h.step() * row_bytes + out_bytes + 1), rows);
+    while (units(pass) * vectors < kItems && band >= 2 * window) cut(ceil_div(band, 2), rows);
   }
 
   int64_t units(const Pass& pass) const { return pass.n * bands * strips; }
@@ -159,12 +149,13 @@ struct Blocks {
     return band > 0 ? (band - 1) * pass.h.step() + pass.h.span() + 1 : 0;
   }
   // of a thread; a tile may read beyond the last column
-  int64_t buffer() const { return block * vector_pitch + kTile * kVw<T>; }
+  int64_t buffer(const Pass& pass) const {
+    return staged_rows(pass) * row_pitch + band * out_pitch + kTile * kVw<T>;
+  }
 
  private:
   void cut(int64_t most, int64_t rows) {
-    blocks = ceil_div(vectors, block);
-    bands = ceil_div(rows, most);
+    bands = ceil_div(rows, max_of<int64_t>(most, 1));
     band = bands > 0 ? ceil_div(rows, bands) : 0;
     bands = band > 0 ? ceil_div(rows, band) : 0;
   }

@@ -54,27 +54,32 @@ class Stager {
         part_(min_of<int64_t>(pass.lanes - lane_, kVw<T>)) {
     same_ = pass.lane_group == pass.planes && kVw<T> % pass.planes == 0 && pass.planes <= 8 &&
             (pass.planes & (pass.planes - 1)) == 0;
+    ahead_ = pass.h.step() * pass.w.source * pass.channels;
   }
 
-  // one source row of image (H,W,C) for the strip that begins at position j0
+  // what the unit's positions read of their image (H,W,C)
+  __attribute__((noinline)) void rows(const T* image, const Unit& u, T* buffer) const {
+    const int64_t first = u.i0 * pass_.h.step() + pass_.h.lo;
+    const int64_t count = (u.i1 - u.i0 - 1) * pass_.h.step() + pass_.h.span() + 1;
+    for (int64_t r = 0; r < count; ++r) row(image, first + r, u.j0, buffer + r * b_.row_pitch);
+  }
+
+ private:
+  // one source row for the strip that begins at position j0
   void row(const T* image, int64_t ih, int64_t j0, T* out) const {
     const int64_t step = pass_.w.step(), phase_pitch = b_.columns * kVw<T>;
-    if (ih < 0 || ih >= pass_.h.source) {
-      fill(out, b_.row_pitch, T(0));
-      return;
-    }
+    if (ih < 0 || ih >= pass_.h.source) return zero(out, b_.row_pitch / kVw<T>);
     const int64_t plane_pitch = step * phase_pitch;
     for (int64_t f = 0; f < step; ++f) {
       // column u of this remainder is the source's first + u * step
-      const int64_t first = j0 * step + pass_.w.lo + f;
-      int64_t begin = first < 0 ? ceil_div(-first, step) : 0;
-      int64_t end = first < pass_.w.source ? ceil_div(pass_.w.source - first, step) : 0;
-      begin = min_of(begin, b_.columns);
-      end = max_of(min_of(end, b_.columns), begin);
+      const int64_t first = j0 * step + pass_.w.lo + f, left = pass_.w.source - first;
+      const auto steps = [step](int64_t n) { return step == 1 ? n : ceil_div(n, step); };
+      const int64_t begin = min_of(first < 0 ? steps(-first) : 0, b_.columns);
+      const int64_t end = max_of(min_of(left > 0 ? steps(left) : 0, b_.columns), begin);
       T* row = out + f * phase_pitch;
       for (int64_t g = 0; g < pass_.planes; ++g) {
-        fill(row + g * plane_pitch, begin * kVw<T>, T(0));
-        fill(row + g * plane_pitch + end * kVw<T>, (b_.columns - end) * kVw<T>, T(0));
+        zero(row + g * plane_pitch, begin);
+        zero(row + g * plane_pitch + end * kVw<T>, b_.columns - end);
       }
       if (begin == end) continue;
       const T* x = image + (ih * pass_.w.source + first + begin * step) * pass_.channels;
@@ -82,7 +87,10 @@ class Stager {
     }
   }
 
- private:
+  static void zero(T* out, int64_t vectors) {
+    for (int64_t u = 0; u < vectors; ++u) store(out + u * kVw<T>, Vec<T>{});
+  }
+
   void columns(const T* x, int64_t pixel, int64_t count, T* out, int64_t plane_pitch) const {
     if (!same_) return gather(x, pixel, count, out, plane_pitch);
     x += lane_;
@@ -101,7 +109,10 @@ class Stager {
   // out (count, kVw) = act(x * scale + shift)
   void copy(const T* x, int64_t pixel, int64_t count, T* out) const {
     if (!prologue_.scale && part_.full()) {
-      for (int64_t u = 0; u < count; ++u) store(out + u * kVw<T>, load(x + u * pixel));
+      for (int64_t u = 0; u < count; ++u) {
+        __builtin_prefetch(x + u * pixel + ahead_);
+        store(out + u * kVw<T>, load(x + u * pixel));
+      }
       return;
     }
     Vec<T> scale = broadcast(T(1)), shift{};
@@ -122,6 +133,7 @@ class Stager {
     if constexpr (kVw<T> % kGroup == 0) {
       if (!prologue_.scale && part_.full()) {
         for (int64_t u = 0; u < count; ++u) {
+          __builtin_prefetch(x + u * pixel + ahead_);
           spread_all<T, kGroup>(load(x + u * pixel), out + u * kVw<T>, plane_pitch);
         }
         return;
@@ -170,6 +182,7 @@ class Stager {
   int64_t lane_;
   Part<T> part_;
   bool same_;
+  int64_t ahead_;  // what the next position row will read
 };
 
 }  // namespace

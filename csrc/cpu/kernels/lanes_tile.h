@@ -12,15 +12,21 @@
 namespace fc::FC_ISA {
 namespace {
 
+// rows of kCount neighbouring positions; those of y are y_pitch and pixel elements apart
 template <class T, int kCount>
-inline void multiply(const T* x, const int64_t* offset, int64_t entries, const T* w, Vec<T>* acc) {
+__attribute__((noinline)) void multiply(const T* x, int64_t x_pitch, const int64_t* offset,
+                                        int64_t entries, const T* w, int64_t rows, T* y,
+                                        int64_t y_pitch, int64_t pixel) {
+  for (int64_t i = 0; i < rows; ++i, x += x_pitch, y += y_pitch) {
+    Vec<T> acc[kCount] = {};
+    for (int64_t e = 0; e < entries; ++e) {
+      const T* xe = x + offset[e];
+      const Vec<T> we = load(w + e * kVw<T>);
 #pragma GCC unroll 14
-  for (int q = 0; q < kCount; ++q) acc[q] = Vec<T>{};
-  for (int64_t e = 0; e < entries; ++e) {
-    const T* xe = x + offset[e];
-    const Vec<T> we = load(w + e * kVw<T>);
+      for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(xe + q * kVw<T>), we, acc[q]);
+    }
 #pragma GCC unroll 14
-    for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(xe + q * kVw<T>), we, acc[q]);
+    for (int q = 0; q < kCount; ++q) store(y + q * pixel, acc[q]);
   }
 }
 
@@ -37,21 +43,11 @@ class Output {
     plain_ = !e.scale && !e.shift && !e.residual && e.act.code == kIdentity && !sums;
   }
 
-  // count accumulators for the pixels at element `at` of y, and after
-  template <int kCount>
-  void put(int64_t at, int64_t count, const Vec<T>* acc) const {
-    if (plain_ && part_.full() && count == kCount) {
-#pragma GCC unroll 14
-      for (int q = 0; q < kCount; ++q) store(y_ + at + q * pixel_, acc[q]);
-      return;
-    }
-    alignas(64) T tile[kCount * kVw<T>];
-#pragma GCC unroll 14
-    for (int q = 0; q < kCount; ++q) store(tile + q * kVw<T>, acc[q]);
-    finish(at, count, tile);
-  }
+  // products go to memory as they are, whole vectors
+  bool plain() const { return plain_ && part_.full(); }
+  T* plain_at(int64_t at) const { return y_ + at; }
 
- private:
+  // count products (count, kVw) for the pixel at element `at` of y and those after it
   __attribute__((noinline)) void finish(int64_t at, int64_t count, T* tile) const {
     if (!plain_) {
       for (int64_t q = 0; q < count; ++q) {
@@ -78,6 +74,7 @@ class Output {
     }
   }
 
+ private:
   void add_sums(int64_t count, const T* tile) const {
     double sum[kVw<T>], square[kVw<T>];
     for (int l = 0; l < kVw<T>; ++l) sum[l] = sums_[l], square[l] = sums_[kVw<T> + l];
@@ -101,35 +98,45 @@ class Output {
   bool plain_;
 };
 
-// count neighbouring positions, the first at element `at` of the output
+// The positions of a phase in a band and strip.
+struct Patch {
+  int64_t rows, cols;
+  int64_t x_pitch;         // of position rows in the buffer
+  int64_t at;              // the first one's element in the output
+  int64_t y_pitch, pixel;  // of its rows and pixels
+};
+
+// kCount columns from q on, of which only `wanted` are stored
+template <class T, int kCount>
+void tile(const Patch& p, int64_t q, int64_t wanted, const T* x, const int64_t* offset,
+          int64_t entries, const T* w, const Output<T>& out) {
+  x += q * kVw<T>;
+  const int64_t at = p.at + q * p.pixel;
+  if (out.plain() && wanted == kCount) {
+    multiply<T, kCount>(x, p.x_pitch, offset, entries, w, p.rows, out.plain_at(at), p.y_pitch,
+                        p.pixel);
+    return;
+  }
+  alignas(64) T products[kCount * kVw<T>];
+  for (int64_t i = 0; i < p.rows; ++i) {
+    multiply<T, kCount>(x + i * p.x_pitch, 0, offset, entries, w, 1, products, 0, kVw<T>);
+    out.finish(at + i * p.y_pitch, wanted, products);
+  }
+}
+
 template <class T>
-void row(const T* x, const int64_t* offset, int64_t entries, const T* w, int64_t count, int64_t at,
-         int64_t pixel, const Output<T>& out) {
-  const auto tile = [&](auto size, int64_t q, int64_t wanted) {
-    constexpr int kCount = sizeof(size);
-    Vec<T> acc[kCount];
-    multiply<T, kCount>(x + q * kVw<T>, offset, entries, w, acc);
-    out.template put<kCount>(at + q * pixel, wanted, acc);
-  };
-  struct Full {
-    char _[kTile];
-  };
-  struct Half {
-    char _[kTile / 2];
-  };
-  struct Quarter {
-    char _[4];
-  };
-  for (int64_t q = 0; q < count;) {
-    const int64_t left = count - q;
+void multiply_patch(const Patch& p, const T* x, const int64_t* offset, int64_t entries, const T* w,
+                    const Output<T>& out) {
+  for (int64_t q = 0; q < p.cols;) {
+    const int64_t left = p.cols - q;
     if (left > kTile - 4) {
-      tile(Full(), q, min_of<int64_t>(left, kTile));
+      tile<T, kTile>(p, q, min_of<int64_t>(left, kTile), x, offset, entries, w, out);
       q += kTile;
     } else if (left > 4) {
-      tile(Half(), q, min_of<int64_t>(left, kTile / 2));
+      tile<T, kTile / 2>(p, q, min_of<int64_t>(left, kTile / 2), x, offset, entries, w, out);
       q += kTile / 2;
     } else {
-      tile(Quarter(), q, left);
+      tile<T, 4>(p, q, left, x, offset, entries, w, out);
       q += 4;
     }
   }

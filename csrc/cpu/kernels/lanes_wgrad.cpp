@@ -17,12 +17,12 @@ constexpr int kEntries = 9;  // a 3x3 window: sums, gy and their addresses fit t
 
 template <class T>
 struct Chunks {
-  int64_t count, blocks, units;
+  int64_t count, units;
 
   // a chunk of its own for every unit only where the channels are too few to go round
-  Chunks(const Pass& pass, const Blocks<T>& b) : blocks(b.blocks), units(b.units(pass)) {
+  Chunks(const Pass& pass, const Blocks<T>& b) : units(b.units(pass)) {
     constexpr int64_t kItems = 32;
-    count = min_of(units, ceil_div(kItems, b.blocks));
+    count = min_of(units, ceil_div(kItems, b.vectors));
   }
   int64_t begin(int64_t chunk) const { return units * chunk / count; }
 };
@@ -41,7 +41,7 @@ struct Workspace {
   Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
       : entries(pass, carve),
         partial(carve.take<T>(Chunks<T>(pass, b).count * b.vectors * pass.entries() * kVw<T>)),
-        buffers(carve.take<T>(threads * b.buffer())),
+        buffers(carve.take<T>(threads * b.buffer(pass))),
         bytes(carve.bytes()) {}
 };
 
@@ -88,30 +88,23 @@ struct Run {
   const T *x, *gy;
   const Prologue<T>& prologue;
 
-  // partial sums of one chunk of units, for one block of vectors
-  void item(const Chunks<T>& chunks, int64_t chunk, int64_t block, T* buffer) const {
-    const int64_t first = block * b.block, last = min_of(first + b.block, b.vectors);
+  // partial sums of one chunk of units, for one vector
+  void item(const Chunks<T>& chunks, int64_t chunk, int64_t v, T* buffer) const {
     const int64_t pitch = pass.entries() * kVw<T>;
-    T* total = ws.partial + (chunk * b.vectors + first) * pitch;
-    fill(total, (last - first) * pitch, T(0));
+    T* total = ws.partial + (chunk * b.vectors + v) * pitch;
+    fill(total, pitch, T(0));
     for (int64_t unit = chunks.begin(chunk); unit < chunks.begin(chunk + 1); ++unit) {
       const Unit u(pass, b, unit);
-      for (int64_t v = first; v < last; ++v) stage(u, v, buffer + (v - first) * b.vector_pitch);
-      for (int64_t v = first; v < last; ++v) {
-        sum(u, buffer + (v - first) * b.vector_pitch, total + (v - first) * pitch);
-      }
+      stage(u, v, buffer);
+      sum(u, buffer, total);
     }
   }
 
   T* gy_of(T* rows) const { return rows + b.staged_rows(pass) * b.row_pitch; }
 
   void stage(const Unit& u, int64_t v, T* rows) const {
-    const Stager<T> stager(pass, b, prologue, v);
     const T* image = x + u.n * pass.h.source * pass.w.source * pass.channels;
-    const int64_t count = (u.i1 - u.i0 - 1) * pass.h.step() + pass.h.span() + 1;
-    for (int64_t r = 0; r < count; ++r) {
-      stager.row(image, u.i0 * pass.h.step() + pass.h.lo + r, u.j0, rows + r * b.row_pitch);
-    }
+    Stager<T>(pass, b, prologue, v).rows(image, u, rows);
     const Part<T> part(min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>));
     for (int64_t i = u.i0; i < u.i1; ++i) {
       const T* from = gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
@@ -157,13 +150,13 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, 
   ws.entries.fill(pass, b);
   const Chunks<T> chunks(pass, b);
   const Run<T> r{pass, b, ws, x, gy, prologue};
-  const int64_t unit_cost = b.band * b.strip * b.block * kVw<T> * (pass.entries() + 4);
+  const int64_t unit_cost = b.band * b.strip * kVw<T> * (pass.entries() + 4);
   const int64_t units = chunks.count > 0 ? ceil_div(chunks.units, chunks.count) : 0;
-  parallel(chunks.count * b.blocks, grain_for(units * unit_cost),
+  parallel(chunks.count * b.vectors, grain_for(units * unit_cost),
            [&](int64_t begin, int64_t end, int thread) {
-             T* buffer = ws.buffers + thread * b.buffer();
+             T* buffer = ws.buffers + thread * b.buffer(pass);
              for (int64_t i = begin; i < end; ++i) {
-               r.item(chunks, i / b.blocks, i % b.blocks, buffer);
+               r.item(chunks, i / b.vectors, i % b.vectors, buffer);
              }
            });
   parallel(b.vectors, grain_for((8 + chunks.count) * pass.entries() * kVw<T>),
