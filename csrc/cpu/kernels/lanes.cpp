@@ -3,7 +3,8 @@
 //               over the (p,q) that reach (h,w)
 //
 // Both are a Pass (lanes_plan.h). A thread takes items: a band of rows and a strip of columns of an
-// image, for one vector of channels. It stages source rows and multiplies while they are in the cache.
+// image, for one vector of channels. It stages source rows and multiplies while they are in the
+// cache.
 #include "cpu/kernels/lanes.h"
 
 #include "cpu/kernels/lanes_stage.h"
@@ -17,7 +18,7 @@ template <class T>
 struct Workspace {
   Entries entries;
   T* weights;       // (vectors, entries, kVw)
-  double* partial;  // (units, 2, vectors * kVw): sums of each unit
+  double* partial;  // (units, vectors, 2, kVw): sums of each item
   T* buffers;       // (threads, buffer)
   int64_t bytes;
 
@@ -26,10 +27,10 @@ struct Workspace {
 
  private:
   Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
-      : entries(pass, carve),
+      : entries(pass, b, carve),
         weights(carve.take<T>(b.vectors * pass.entries() * kVw<T>)),
-        partial(carve.take<double>(b.units(pass) * 2 * b.vectors * kVw<T>)),
-        buffers(carve.take<T>(threads * b.buffer(pass))),
+        partial(carve.take<double>(b.units(pass) * b.vectors * 2 * kVw<T>)),
+        buffers(carve.take<T>(threads * b.buffer())),
         bytes(carve.bytes()) {}
 };
 
@@ -71,33 +72,51 @@ struct Run {
     double* sums = epilogue.sums ? sums_of(unit, v) : nullptr;
     if (sums) fill(sums, 2 * kVw<T>, 0.0);
     const Output<T> output(out + lane, pass.w.phases() * pass.lanes, lane, part, epilogue, sums);
-    Stager<T>(pass, b, prologue, v).rows(image, u, buffer);
-    multiply(u, buffer, ws.weights + v * pass.entries() * kVw<T>, output);
+    const Stager<T> stager(pass, b, prologue, v);
+    const T* weights = ws.weights + v * pass.entries() * kVw<T>;
+    Patch patch;
+    if (unit + 1 < b.units(pass)) {
+      patch.ahead = source_ahead(pass, source, u, Unit(pass, b, unit + 1), true, v);
+    }
+    int64_t staged = 0;
+    for (int64_t i = u.i0; i < u.i1; i += b.group) {
+      const int64_t end = min_of(i + b.group, u.i1), top = (i - u.i0) * pass.h.step();
+      const int64_t need = (end - 1 - u.i0) * pass.h.step() + pass.h.span() + 1;
+      stager.rows(image, u, max_of(staged, top), need, buffer);
+      staged = need;
+      patch.first = i - u.i0;
+      const int64_t* offset = ws.entries.offset + top % b.slots * pass.entries();
+      multiply(u, i, end, buffer, offset, weights, output, patch);
+    }
   }
 
   // (2, kVw)
-  double* sums_of(int64_t unit, int64_t vector) const {
-    return ws.partial + (unit * b.vectors + vector) * 2 * kVw<T>;
+  double* sums_of(int64_t unit, int64_t v) const {
+    return ws.partial + (unit * b.vectors + v) * 2 * kVw<T>;
   }
 
-  void multiply(const Unit& u, const T* buffer, const T* weights, const Output<T>& output) const {
+  // position rows [i0, i1) of all phases
+  void multiply(const Unit& u, int64_t i0, int64_t i1, const T* buffer, const int64_t* offset,
+                const T* weights, const Output<T>& output, Patch& patch) const {
     const int64_t phases_h = pass.h.phases(), phases_w = pass.w.phases();
-    Patch patch;
     patch.x_pitch = pass.h.step() * b.row_pitch;
     patch.y_pitch = phases_h * pass.w.out * pass.lanes;
     patch.pixel = phases_w * pass.lanes;
+    const Ahead ahead = patch.ahead;
     for (int64_t fh = 0; fh < phases_h; ++fh) {
       for (int64_t fw = 0; fw < phases_w; ++fw) {
-        const int64_t oh = u.i0 * phases_h + fh, ow = u.j0 * phases_w + fw;
+        const int64_t oh = i0 * phases_h + fh, ow = u.j0 * phases_w + fw;
         // the last positions may lack this phase
-        patch.rows = u.i1 - u.i0 - ((u.i1 - 1) * phases_h + fh >= pass.h.out);
+        patch.rows = i1 - i0 - ((i1 - 1) * phases_h + fh >= pass.h.out);
         patch.cols = u.j1 - u.j0 - ((u.j1 - 1) * phases_w + fw >= pass.w.out);
         patch.at = ((u.n * pass.h.out + oh) * pass.w.out + ow) * pass.lanes;
         const int64_t* begin = ws.entries.begin + fh * phases_w + fw;
-        multiply_patch(patch, buffer, ws.entries.offset + begin[0], begin[1] - begin[0],
+        multiply_patch(patch, buffer, offset + begin[0], begin[1] - begin[0],
                        weights + begin[0] * kVw<T>, output);
+        patch.ahead = Ahead();  // once is enough
       }
     }
+    patch.ahead = ahead;
   }
 
   // units in order
@@ -126,7 +145,7 @@ void run(const Conv2dProblem& p, Direction d, const T* source, const T* w, T* ou
   const Run<T> r{pass, b, ws, source, out, prologue, epilogue};
   const int64_t cost = b.band * b.strip * kVw<T> * (pass.entries() + 4);
   parallel(b.units(pass) * b.vectors, grain_for(cost), [&](int64_t begin, int64_t end, int thread) {
-    T* buffer = ws.buffers + thread * b.buffer(pass);
+    T* buffer = ws.buffers + thread * b.buffer();
     for (int64_t i = begin; i < end; ++i) r.item(i / b.vectors, i % b.vectors, buffer);
   });
   if (epilogue.sums) r.add_sums();

@@ -11,11 +11,12 @@
 // fwd: one phase, step = stride. dgrad: step 1, a phase per remainder of the output pixel by the
 // stride: no multiplications with the zeros between.
 //
-// Source rows are first staged: zero-padded, through the prologue, one vector of lanes at a time, in `planes` copies whose lanes are what the output lanes multiply (plane g, lane l:
-// channel(l, g)). Columns are parted by their remainder by step_w, so that neighbouring positions
-// read neighbouring vectors whatever the stride:
+// Source rows are first staged: zero-padded, through the prologue, one vector of lanes at a time,
+// in `planes` copies whose lanes are what the output lanes multiply (plane g, lane l: channel(l,
+// g)). Columns are parted by their remainder by step_w, so that neighbouring positions read
+// neighbouring vectors whatever the stride:
 //
-//   buffer (rows, planes, step_w, columns, kVw)
+//   buffer (slots, planes, step_w, columns, kVw)     row r of a unit in slot r % slots
 #pragma once
 
 #include "cpu/kernels/simd.h"
@@ -121,11 +122,13 @@ struct Blocks {
   int64_t strip, strips, band, bands;
   int64_t columns, row_pitch;  // of the buffer; elements
   int64_t out_pitch;           // staged rows of gy behind it; 0: none
+  int64_t group, slots;        // position rows that are staged, then multiplied; rows of the buffer
 
   Blocks(const Pass& pass, bool stage_out) {
     constexpr int64_t kActive = 24 << 10;  // rows in use at a time: in the first-level cache
-    constexpr int64_t kBuffer = 96 << 10;  // all rows of a band: in the second-level cache
+    constexpr int64_t kBand = 96 << 10;    // all rows of a band: in the second-level cache
     constexpr int64_t kItems = 32;         // work for that many threads, if there is enough
+    constexpr int64_t kManyEntries = 18;   // which hide what it costs to go row by row
     vectors = ceil_div(pass.lanes, kVw<T>);
     const int64_t positions = pass.w.positions(), rows = pass.h.positions();
     const int64_t step = pass.w.step(), span = pass.w.span() / step;
@@ -140,18 +143,18 @@ struct Blocks {
     out_pitch = stage_out ? strip * kVw<T> : 0;
 
     const int64_t row_bytes = row_pitch * sizeof(T), out_bytes = out_pitch * sizeof(T);
-    cut((kBuffer - pass.h.span() * row_bytes) / (pass.h.step() * row_bytes + out_bytes + 1), rows);
+    cut((kBand - pass.h.span() * row_bytes) / (pass.h.step() * row_bytes + out_bytes + 1), rows);
     while (units(pass) * vectors < kItems && band >= 2 * window) cut(ceil_div(band, 2), rows);
+
+    const int64_t staged = band > 0 ? (band - 1) * pass.h.step() + window : 0;
+    const bool ring = staged * row_bytes > kActive && pass.entries() >= kManyEntries;
+    group = ring ? 1 : band;
+    slots = ring ? window : staged;
   }
 
   int64_t units(const Pass& pass) const { return pass.n * bands * strips; }
-  int64_t staged_rows(const Pass& pass) const {
-    return band > 0 ? (band - 1) * pass.h.step() + pass.h.span() + 1 : 0;
-  }
   // of a thread; a tile may read beyond the last column
-  int64_t buffer(const Pass& pass) const {
-    return staged_rows(pass) * row_pitch + band * out_pitch + kTile * kVw<T>;
-  }
+  int64_t buffer() const { return slots * row_pitch + group * out_pitch + kTile * kVw<T>; }
 
  private:
   void cut(int64_t most, int64_t rows) {
@@ -194,11 +197,13 @@ class Carve {
 };
 
 // For each phase its entries: offsets into the buffer and, in that order, into a lane's weights.
+// A table of offsets for every slot that a group's first row may have.
 struct Entries {
-  int64_t *offset, *weight, *begin;  // (entries), (entries), (phases + 1)
+  int64_t *offset, *weight, *begin;  // (tables, entries), (entries), (phases + 1)
 
-  Entries(const Pass& pass, Carve& carve)
-      : offset(carve.take<int64_t>(pass.entries())),
+  template <class T>
+  Entries(const Pass& pass, const Blocks<T>& b, Carve& carve)
+      : offset(carve.take<int64_t>(tables(b) * pass.entries())),
         weight(carve.take<int64_t>(pass.entries())),
         begin(carve.take<int64_t>(pass.phases() + 1)) {}
 
@@ -215,14 +220,23 @@ struct Entries {
           if (!pass.w.tap(phase % pass.w.phases(), s, &dw)) continue;
           const int64_t u = dw - pass.w.lo;
           for (int64_t g = 0; g < pass.planes; ++g) {
-            offset[count] = (dh - pass.h.lo) * b.row_pitch +
-                            ((g * step + u % step) * b.columns + u / step) * kVw<T>;
+            for (int64_t slot = 0; slot < tables(b); ++slot) {
+              offset[slot * pass.entries() + count] =
+                  (slot + dh - pass.h.lo) % b.slots * b.row_pitch +
+                  ((g * step + u % step) * b.columns + u / step) * kVw<T>;
+            }
             weight[count++] = pass.entry_of(r, s, g);
           }
         }
       }
     }
     begin[pass.phases()] = count;
+  }
+
+ private:
+  template <class T>
+  static int64_t tables(const Blocks<T>& b) {
+    return b.group < b.band ? b.slots : 1;
   }
 };
 

@@ -54,14 +54,15 @@ class Stager {
         part_(min_of<int64_t>(pass.lanes - lane_, kVw<T>)) {
     same_ = pass.lane_group == pass.planes && kVw<T> % pass.planes == 0 && pass.planes <= 8 &&
             (pass.planes & (pass.planes - 1)) == 0;
-    ahead_ = pass.h.step() * pass.w.source * pass.channels;
   }
 
-  // what the unit's positions read of their image (H,W,C)
-  __attribute__((noinline)) void rows(const T* image, const Unit& u, T* buffer) const {
+  // rows [begin, end) of what the unit reads of its image (H,W,C)
+  __attribute__((noinline)) void rows(const T* image, const Unit& u, int64_t begin, int64_t end,
+                                      T* buffer) const {
     const int64_t first = u.i0 * pass_.h.step() + pass_.h.lo;
-    const int64_t count = (u.i1 - u.i0 - 1) * pass_.h.step() + pass_.h.span() + 1;
-    for (int64_t r = 0; r < count; ++r) row(image, first + r, u.j0, buffer + r * b_.row_pitch);
+    for (int64_t r = begin; r < end; ++r) {
+      row(image, first + r, u.j0, buffer + r % b_.slots * b_.row_pitch);
+    }
   }
 
  private:
@@ -109,10 +110,7 @@ class Stager {
   // out (count, kVw) = act(x * scale + shift)
   void copy(const T* x, int64_t pixel, int64_t count, T* out) const {
     if (!prologue_.scale && part_.full()) {
-      for (int64_t u = 0; u < count; ++u) {
-        __builtin_prefetch(x + u * pixel + ahead_);
-        store(out + u * kVw<T>, load(x + u * pixel));
-      }
+      for (int64_t u = 0; u < count; ++u) store(out + u * kVw<T>, load(x + u * pixel));
       return;
     }
     Vec<T> scale = broadcast(T(1)), shift{};
@@ -133,7 +131,6 @@ class Stager {
     if constexpr (kVw<T> % kGroup == 0) {
       if (!prologue_.scale && part_.full()) {
         for (int64_t u = 0; u < count; ++u) {
-          __builtin_prefetch(x + u * pixel + ahead_);
           spread_all<T, kGroup>(load(x + u * pixel), out + u * kVw<T>, plane_pitch);
         }
         return;
@@ -182,7 +179,6 @@ class Stager {
   int64_t lane_;
   Part<T> part_;
   bool same_;
-  int64_t ahead_;  // what the next position row will read
 };
 
 }  // namespace

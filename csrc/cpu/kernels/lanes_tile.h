@@ -6,21 +6,33 @@
 #pragma once
 
 #include "cpu/kernels/act_block.h"
-#include "cpu/kernels/lanes_plan.h"
+#include "cpu/kernels/lanes_ahead.h"
 #include "cpu/kernels/partial.h"
 
 namespace fc::FC_ISA {
 namespace {
 
-// rows of kCount neighbouring positions; those of y are y_pitch and pixel elements apart
+// The positions of a phase in a group of rows and a strip.
+struct Patch {
+  int64_t first, rows, cols;  // rows from the unit's row `first` on
+  int64_t x_pitch;            // of position rows in the buffer
+  int64_t at;                 // the first one's element in the output
+  int64_t y_pitch, pixel;     // of its rows and pixels
+  Ahead ahead;
+};
+
+// rows of kCount neighbouring positions from column q on; those of y are y_pitch and pixel elements
+// apart
 template <class T, int kCount>
-__attribute__((noinline)) void multiply(const T* x, int64_t x_pitch, const int64_t* offset,
-                                        int64_t entries, const T* w, int64_t rows, T* y,
-                                        int64_t y_pitch, int64_t pixel) {
-  for (int64_t i = 0; i < rows; ++i, x += x_pitch, y += y_pitch) {
+__attribute__((noinline)) void multiply(const Patch& p, int64_t i0, int64_t i1, int64_t q0,
+                                        const T* x, const int64_t* offset, int64_t entries,
+                                        const T* w, T* y, int64_t y_pitch, int64_t pixel) {
+  for (int64_t i = i0; i < i1; ++i, y += y_pitch) {
+    p.ahead.fetch(p.first + i, q0, kCount);
+    const T* xi = x + i * p.x_pitch + q0 * kVw<T>;
     Vec<T> acc[kCount] = {};
     for (int64_t e = 0; e < entries; ++e) {
-      const T* xe = x + offset[e];
+      const T* xe = xi + offset[e];
       const Vec<T> we = load(w + e * kVw<T>);
 #pragma GCC unroll 14
       for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(xe + q * kVw<T>), we, acc[q]);
@@ -98,28 +110,19 @@ class Output {
   bool plain_;
 };
 
-// The positions of a phase in a band and strip.
-struct Patch {
-  int64_t rows, cols;
-  int64_t x_pitch;         // of position rows in the buffer
-  int64_t at;              // the first one's element in the output
-  int64_t y_pitch, pixel;  // of its rows and pixels
-};
-
 // kCount columns from q on, of which only `wanted` are stored
 template <class T, int kCount>
 void tile(const Patch& p, int64_t q, int64_t wanted, const T* x, const int64_t* offset,
           int64_t entries, const T* w, const Output<T>& out) {
-  x += q * kVw<T>;
   const int64_t at = p.at + q * p.pixel;
   if (out.plain() && wanted == kCount) {
-    multiply<T, kCount>(x, p.x_pitch, offset, entries, w, p.rows, out.plain_at(at), p.y_pitch,
+    multiply<T, kCount>(p, 0, p.rows, q, x, offset, entries, w, out.plain_at(at), p.y_pitch,
                         p.pixel);
     return;
   }
   alignas(64) T products[kCount * kVw<T>];
   for (int64_t i = 0; i < p.rows; ++i) {
-    multiply<T, kCount>(x + i * p.x_pitch, 0, offset, entries, w, 1, products, 0, kVw<T>);
+    multiply<T, kCount>(p, i, i + 1, q, x, offset, entries, w, products, 0, kVw<T>);
     out.finish(at + i * p.y_pitch, wanted, products);
   }
 }

@@ -7,6 +7,7 @@
 // Error bound: |gw - gw64| <= c * sqrt(L) * eps * sum |a b| with c = 1: the products of a unit are
 // summed in order, then the units of a chunk, then the chunks.
 #include "cpu/kernels/lanes.h"
+#include "cpu/kernels/lanes_ahead.h"
 #include "cpu/kernels/lanes_stage.h"
 #include "cpu/parallel.h"
 
@@ -15,11 +16,11 @@ namespace {
 
 constexpr int kEntries = 9;  // a 3x3 window: sums, gy and their addresses fit the registers
 
+// Units in chunks that are summed apart: only where the vectors are too few to go round.
 template <class T>
 struct Chunks {
-  int64_t count, units;
+  int64_t units, count;
 
-  // a chunk of its own for every unit only where the channels are too few to go round
   Chunks(const Pass& pass, const Blocks<T>& b) : units(b.units(pass)) {
     constexpr int64_t kItems = 32;
     count = min_of(units, ceil_div(kItems, b.vectors));
@@ -39,9 +40,9 @@ struct Workspace {
 
  private:
   Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
-      : entries(pass, carve),
+      : entries(pass, b, carve),
         partial(carve.take<T>(Chunks<T>(pass, b).count * b.vectors * pass.entries() * kVw<T>)),
-        buffers(carve.take<T>(threads * b.buffer(pass))),
+        buffers(carve.take<T>(threads * b.buffer())),
         bytes(carve.bytes()) {}
 };
 
@@ -88,40 +89,55 @@ struct Run {
   const T *x, *gy;
   const Prologue<T>& prologue;
 
-  // partial sums of one chunk of units, for one vector
-  void item(const Chunks<T>& chunks, int64_t chunk, int64_t v, T* buffer) const {
+  // partial sums of one chunk, for the vectors [v0, v1)
+  void items(const Chunks<T>& chunks, int64_t chunk, int64_t v0, int64_t v1, T* buffer) const {
     const int64_t pitch = pass.entries() * kVw<T>;
-    T* total = ws.partial + (chunk * b.vectors + v) * pitch;
-    fill(total, pitch, T(0));
-    for (int64_t unit = chunks.begin(chunk); unit < chunks.begin(chunk + 1); ++unit) {
-      const Unit u(pass, b, unit);
-      stage(u, v, buffer);
-      sum(u, buffer, total);
+    T* totals = ws.partial + chunk * b.vectors * pitch;
+    fill(totals + v0 * pitch, (v1 - v0) * pitch, T(0));
+    const int64_t end = chunks.begin(chunk + 1);
+    for (int64_t unit = chunks.begin(chunk); unit < end; ++unit) {
+      const Unit u(pass, b, unit), next(pass, b, min_of(unit + 1, b.units(pass) - 1));
+      const bool whole = v1 - v0 == b.vectors;
+      for (int64_t v = v0; v < v1; ++v) item(u, next, v, whole, buffer, totals + v * pitch);
     }
   }
 
-  T* gy_of(T* rows) const { return rows + b.staged_rows(pass) * b.row_pitch; }
-
-  void stage(const Unit& u, int64_t v, T* rows) const {
+  void item(const Unit& u, const Unit& next, int64_t v, bool whole, T* buffer, T* total) const {
     const T* image = x + u.n * pass.h.source * pass.w.source * pass.channels;
-    Stager<T>(pass, b, prologue, v).rows(image, u, rows);
-    const Part<T> part(min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>));
-    for (int64_t i = u.i0; i < u.i1; ++i) {
-      const T* from = gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
-      T* to = gy_of(rows) + (i - u.i0) * b.out_pitch;
-      for (int64_t j = 0; j < u.j1 - u.j0; ++j) {
-        store(to + j * kVw<T>, part.load(from + j * pass.lanes));
+    const Stager<T> stager(pass, b, prologue, v);
+    const Ahead ahead = source_ahead(pass, x, u, next, whole, v);
+    const Ahead out_ahead(gy + next.n * pass.h.out * pass.w.out * pass.lanes, pass.w.out,
+                          pass.lanes, next.i0, next.j0, 1, 1, next.j1 - next.j0, whole, v);
+    T* out_rows = buffer + b.slots * b.row_pitch;
+    int64_t staged = 0;
+    for (int64_t i = u.i0; i < u.i1; i += b.group) {
+      const int64_t end = min_of(i + b.group, u.i1), top = (i - u.i0) * pass.h.step();
+      const int64_t need = (end - 1 - u.i0) * pass.h.step() + pass.h.span() + 1;
+      stager.rows(image, u, max_of(staged, top), need, buffer);
+      staged = need;
+      stage_out(u, i, end, v, out_rows);
+      for (int64_t r = i; r < end; ++r) {
+        ahead.fetch(r - u.i0, 0, u.j1 - u.j0);
+        out_ahead.fetch(r - u.i0, 0, u.j1 - u.j0);
+      }
+      const int64_t count = pass.entries(), pieces = ceil_div(count, kEntries);
+      const int64_t* offset = ws.entries.offset + top % b.slots * count;
+      for (int64_t piece = 0; piece < pieces; ++piece) {
+        const int64_t e = count * piece / pieces, stop = count * (piece + 1) / pieces;
+        sum_products_of<T>(stop - e)(buffer, pass.h.step() * b.row_pitch, out_rows, b.out_pitch,
+                                     end - i, u.j1 - u.j0, offset + e, total + e * kVw<T>);
       }
     }
   }
 
-  void sum(const Unit& u, T* rows, T* total) const {
-    const int64_t count = pass.entries(), pieces = ceil_div(count, kEntries);
-    for (int64_t piece = 0; piece < pieces; ++piece) {
-      const int64_t e = count * piece / pieces, end = count * (piece + 1) / pieces;
-      sum_products_of<T>(end - e)(rows, pass.h.step() * b.row_pitch, gy_of(rows), b.out_pitch,
-                                  u.i1 - u.i0, u.j1 - u.j0, ws.entries.offset + e,
-                                  total + e * kVw<T>);
+  __attribute__((noinline)) void stage_out(const Unit& u, int64_t i0, int64_t i1, int64_t v,
+                                           T* rows) const {
+    const Part<T> part(min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>));
+    for (int64_t i = i0; i < i1; ++i, rows += b.out_pitch) {
+      const T* from = gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
+      for (int64_t j = 0; j < u.j1 - u.j0; ++j) {
+        store(rows + j * kVw<T>, part.load(from + j * pass.lanes));
+      }
     }
   }
 
@@ -154,9 +170,11 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, 
   const int64_t units = chunks.count > 0 ? ceil_div(chunks.units, chunks.count) : 0;
   parallel(chunks.count * b.vectors, grain_for(units * unit_cost),
            [&](int64_t begin, int64_t end, int thread) {
-             T* buffer = ws.buffers + thread * b.buffer(pass);
-             for (int64_t i = begin; i < end; ++i) {
-               r.item(chunks, i / b.vectors, i % b.vectors, buffer);
+             T* buffer = ws.buffers + thread * b.buffer();
+             for (int64_t i = begin; i < end;) {
+               const int64_t v0 = i % b.vectors, v1 = min_of(v0 + end - i, b.vectors);
+               r.items(chunks, i / b.vectors, v0, v1, buffer);
+               i += v1 - v0;
              }
            });
   parallel(b.vectors, grain_for((8 + chunks.count) * pass.entries() * kVw<T>),
