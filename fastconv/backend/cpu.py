@@ -55,8 +55,8 @@ def _is_matrix_product(p):
 
 def conv2d_algorithms(problem, direction, dtype):
     """Names of the algorithms that fit, best first: "1x1" (a plain matrix product),
-    "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit" (the image is gathered while it is packed), "im2col" (columns in
-    the workspace)."""
+    "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit" (the image is
+    gathered while it is packed), "im2col" (columns in the workspace)."""
     special = ()
     if _is_matrix_product(problem):
         special = ("1x1",)

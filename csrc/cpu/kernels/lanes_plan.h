@@ -128,7 +128,7 @@ struct Blocks {
     constexpr int64_t kActive = 24 << 10;  // rows in use at a time: in the first-level cache
     constexpr int64_t kBand = 96 << 10;    // all rows of a band: in the second-level cache
     constexpr int64_t kItems = 32;         // work for that many threads, if there is enough
-    constexpr int64_t kManyEntries = 18;   // which hide what it costs to go row by row
+    constexpr int64_t kManyEntries = 18;   // wgrad reads the rows once for every 9 of them
     vectors = ceil_div(pass.lanes, kVw<T>);
     const int64_t positions = pass.w.positions(), rows = pass.h.positions();
     const int64_t step = pass.w.step(), span = pass.w.span() / step;
@@ -147,7 +147,7 @@ struct Blocks {
     while (units(pass) * vectors < kItems && band >= 2 * window) cut(ceil_div(band, 2), rows);
 
     const int64_t staged = band > 0 ? (band - 1) * pass.h.step() + window : 0;
-    const bool ring = staged * row_bytes > kActive && pass.entries() >= kManyEntries;
+    const bool ring = stage_out && staged * row_bytes > kActive && pass.entries() >= kManyEntries;
     group = ring ? 1 : band;
     slots = ring ? window : staged;
   }
