@@ -216,16 +216,21 @@ struct Entries {
       for (int64_t r = 0; r < pass.h.window; ++r) {
         int64_t dh, dw;
         if (!pass.h.tap(phase / pass.w.phases(), r, &dh)) continue;
-        for (int64_t s = 0; s < pass.w.window; ++s) {
-          if (!pass.w.tap(phase % pass.w.phases(), s, &dw)) continue;
-          const int64_t u = dw - pass.w.lo;
+        // taps of neighbouring columns one after the other: they share loads (lanes_tile.h)
+        for (int64_t f = 0; f < step; ++f) {
           for (int64_t g = 0; g < pass.planes; ++g) {
-            for (int64_t slot = 0; slot < tables(b); ++slot) {
-              offset[slot * pass.entries() + count] =
-                  (slot + dh - pass.h.lo) % b.slots * b.row_pitch +
-                  ((g * step + u % step) * b.columns + u / step) * kVw<T>;
+            for (int64_t u = f; u <= pass.w.span(); u += step) {
+              for (int64_t s = 0; s < pass.w.window; ++s) {
+                const bool tap = pass.w.tap(phase % pass.w.phases(), s, &dw);
+                if (!tap || dw - pass.w.lo != u) continue;
+                for (int64_t slot = 0; slot < tables(b); ++slot) {
+                  offset[slot * pass.entries() + count] =
+                      (slot + dh - pass.h.lo) % b.slots * b.row_pitch +
+                      ((g * step + f) * b.columns + u / step) * kVw<T>;
+                }
+                weight[count++] = pass.entry_of(r, s, g);
+              }
             }
-            weight[count++] = pass.entry_of(r, s, g);
           }
         }
       }

@@ -21,6 +21,38 @@ struct Patch {
   Ahead ahead;
 };
 
+// Entries of neighbouring columns that share loads: where there are registers for it, else 1. Else
+// every multiplication is a load too.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kShared = 3;
+#else
+constexpr int kShared = 1;
+#endif
+
+// acc[q] += x[q + s] * w[s], s < kTaps
+template <class T, int kCount, int kTaps>
+inline void multiply_taps(const T* x, const T* w, Vec<T>* acc) {
+  if constexpr (kTaps == 1) {
+    const Vec<T> ws = load(w);
+#pragma GCC unroll 14
+    for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(x + q * kVw<T>), ws, acc[q]);
+  } else {
+    constexpr int kPart = kCount < 7 ? kCount : 7;
+#pragma GCC unroll 2
+    for (int first = 0; first < kCount; first += kPart) {
+      Vec<T> xs[kPart + kTaps - 1];
+#pragma GCC unroll 9
+      for (int q = 0; q < kPart + kTaps - 1; ++q) xs[q] = load(x + (first + q) * kVw<T>);
+#pragma GCC unroll 3
+      for (int s = 0; s < kTaps; ++s) {
+        const Vec<T> ws = load(w + s * kVw<T>);
+#pragma GCC unroll 7
+        for (int q = 0; q < kPart; ++q) acc[first + q] = madd<T>(xs[q + s], ws, acc[first + q]);
+      }
+    }
+  }
+}
+
 // rows of kCount neighbouring positions from column q on; those of y are y_pitch and pixel elements
 // apart
 template <class T, int kCount>
@@ -31,11 +63,19 @@ __attribute__((noinline)) void multiply(const Patch& p, int64_t i0, int64_t i1, 
     p.ahead.fetch(p.first + i, q0, kCount);
     const T* xi = x + i * p.x_pitch + q0 * kVw<T>;
     Vec<T> acc[kCount] = {};
-    for (int64_t e = 0; e < entries; ++e) {
-      const T* xe = xi + offset[e];
-      const Vec<T> we = load(w + e * kVw<T>);
-#pragma GCC unroll 14
-      for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(xe + q * kVw<T>), we, acc[q]);
+    for (int64_t e = 0; e < entries;) {
+      const T *xe = xi + offset[e], *we = w + e * kVw<T>;
+      const auto next = [&](int64_t s) { return offset[e + s] - offset[e] == s * kVw<T>; };
+      if (kShared == 3 && e + 2 < entries && next(1) && next(2)) {
+        multiply_taps<T, kCount, 3>(xe, we, acc);
+        e += 3;
+      } else if (kShared == 3 && e + 1 < entries && next(1)) {
+        multiply_taps<T, kCount, 2>(xe, we, acc);
+        e += 2;
+      } else {
+        multiply_taps<T, kCount, 1>(xe, we, acc);
+        e += 1;
+      }
     }
 #pragma GCC unroll 14
     for (int q = 0; q < kCount; ++q) store(y + q * pixel, acc[q]);
