@@ -111,12 +111,26 @@ struct Run {
         patch.cols = u.j1 - u.j0 - ((u.j1 - 1) * phases_w + fw >= pass.w.out);
         patch.at = ((u.n * pass.h.out + oh) * pass.w.out + ow) * pass.lanes;
         const int64_t* begin = ws.entries.begin + fh * phases_w + fw;
-        multiply_patch(patch, buffer, offset + begin[0], begin[1] - begin[0],
-                       weights + begin[0] * kVw<T>, output);
+        multiply_by_spread(patch, buffer, offset + begin[0], begin[1] - begin[0],
+                           weights + begin[0] * pass.spread * kVw<T>, output);
         patch.ahead = Ahead();  // once is enough
       }
     }
     patch.ahead = ahead;
+  }
+
+  void multiply_by_spread(const Patch& patch, const T* x, const int64_t* offset, int64_t entries,
+                          const T* w, const Output<T>& output) const {
+    if (pass.spread == 1) return multiply_patch<T, 1>(patch, x, offset, entries, w, output);
+    if constexpr (kVw<T> % 2 == 0) {
+      if (pass.spread == 2) return multiply_patch<T, 2>(patch, x, offset, entries, w, output);
+    }
+    if constexpr (kVw<T> % 4 == 0) {
+      if (pass.spread == 4) return multiply_patch<T, 4>(patch, x, offset, entries, w, output);
+    }
+    if constexpr (kVw<T> % 8 == 0) {
+      if (pass.spread == 8) return multiply_patch<T, 8>(patch, x, offset, entries, w, output);
+    }
   }
 
   // units in order
@@ -137,7 +151,7 @@ struct Run {
 template <class T>
 void run(const Conv2dProblem& p, Direction d, const T* source, const T* w, T* out, int threads,
          void* workspace, const Prologue<T>& prologue, const Epilogue<T>& epilogue) {
-  const Pass pass(p, d);
+  const Pass pass(p, d, kVw<T>);
   const Blocks<T> b(pass, false);
   const Workspace<T> ws(pass, b, threads, workspace);
   ws.entries.fill(pass, b);
@@ -165,7 +179,7 @@ void dgrad(const Conv2dProblem& p, const T* gy, const T* w, T* gx, int threads, 
 template <class T>
 int64_t workspace(const Conv2dProblem& p, Direction d, int threads) {
   if (d == Direction::kWgrad) return lanes_wgrad_workspace(p, threads, T());
-  const Pass pass(p, d);
+  const Pass pass(p, d, kVw<T>);
   const Blocks<T> b(pass, false);
   return Workspace<T>(pass, b, threads, nullptr).bytes;
 }

@@ -11,12 +11,15 @@
 // fwd: one phase, step = stride. dgrad: step 1, a phase per remainder of the output pixel by the
 // stride: no multiplications with the zeros between.
 //
+// Groups of 2, 4 or 8 that a vector holds: fwd and dgrad stage one plane and spread it over the
+// lanes in registers (`spread` planes); everything else stages all planes.
+//
 // Source rows are first staged: zero-padded, through the prologue, one vector of lanes at a time,
-// in `planes` copies whose lanes are what the output lanes multiply (plane g, lane l: channel(l,
+// in `staged` copies whose lanes are what the output lanes multiply (plane g, lane l: channel(l,
 // g)). Columns are parted by their remainder by step_w, so that neighbouring positions read
 // neighbouring vectors whatever the stride:
 //
-//   buffer (slots, planes, step_w, columns, kVw)     row r of a unit in slot r % slots
+//   buffer (slots, staged, step_w, columns, kVw)     row r of a unit in slot r % slots
 #pragma once
 
 #include "cpu/kernels/simd.h"
@@ -77,10 +80,12 @@ struct Pass {
   Axis h, w;
   int64_t n, channels;  // images; channels of the source
   int64_t lanes, lane_group, planes;
-  int64_t outer, inner;  // strides of the weights (pack)
+  int64_t staged, spread;  // planes = staged * spread
+  bool in_vector;          // a vector holds whole groups of 1, 2, 4 or 8
+  int64_t outer, inner;    // strides of the weights (pack)
 
   // wgrad stages what fwd does
-  Pass(const Conv2dProblem& p, Direction d)
+  Pass(const Conv2dProblem& p, Direction d, int64_t vw)
       : h(d == Direction::kDgrad ? p.p : p.h, d == Direction::kDgrad ? p.h : p.p, p.r, p.stride_h,
           p.dilation_h, p.pad_top, d == Direction::kDgrad),
         w(d == Direction::kDgrad ? p.q : p.w, d == Direction::kDgrad ? p.w : p.q, p.s, p.stride_w,
@@ -96,6 +101,9 @@ struct Pass {
     inner = back ? 1 : filter;
     plane_stride = back ? filter : 1;
     tap_stride = p.cg();
+    in_vector = lane_group == planes && vw % planes == 0 && planes <= 8;
+    spread = in_vector && d != Direction::kWgrad ? planes : 1;
+    staged = planes / spread;
   }
 
   int64_t channel(int64_t lane, int64_t plane) const { return lane / lane_group * planes + plane; }
@@ -127,23 +135,28 @@ struct Blocks {
   Blocks(const Pass& pass, bool stage_out) {
     constexpr int64_t kActive = 24 << 10;  // rows in use at a time: in the first-level cache
     constexpr int64_t kBand = 96 << 10;    // all rows of a band: in the second-level cache
+    constexpr int64_t kUnit = 400 << 10;   // what a unit reads, all vectors
     constexpr int64_t kItems = 32;         // work for that many threads, if there is enough
     constexpr int64_t kManyEntries = 18;   // wgrad reads the rows once for every 9 of them
     vectors = ceil_div(pass.lanes, kVw<T>);
     const int64_t positions = pass.w.positions(), rows = pass.h.positions();
     const int64_t step = pass.w.step(), span = pass.w.span() / step;
     const int64_t window = pass.h.span() + 1;
-    const int64_t fit = kActive / (window * pass.planes * step * kVectorBytes) - span;
+    const int64_t fit = kActive / (window * pass.staged * step * kVectorBytes) - span;
     const int64_t most = max_of<int64_t>(fit / kTile, 1) * kTile;
     strips = ceil_div(positions, most);
     strip = strips <= 1 ? positions : ceil_div(ceil_div(positions, strips), kTile) * kTile;
     strips = strip > 0 ? ceil_div(positions, strip) : 0;
     columns = strip + span;
-    row_pitch = pass.planes * step * columns * kVw<T>;
+    row_pitch = pass.staged * step * columns * kVw<T>;
     out_pitch = stage_out ? strip * kVw<T> : 0;
 
     const int64_t row_bytes = row_pitch * sizeof(T), out_bytes = out_pitch * sizeof(T);
     cut((kBand - pass.h.span() * row_bytes) / (pass.h.step() * row_bytes + out_bytes + 1), rows);
+    if (pass.h.step() > 1 && band > 0) {  // little is read twice: the next unit comes in meanwhile
+      const int64_t row = pass.h.step() * pass.w.source * pass.channels * sizeof(T);
+      cut(min_of(band, max_of(kUnit / (row + 1), window)), rows);
+    }
     while (units(pass) * vectors < kItems && band >= 2 * window) cut(ceil_div(band, 2), rows);
 
     const int64_t staged = band > 0 ? (band - 1) * pass.h.step() + window : 0;
@@ -196,7 +209,8 @@ class Carve {
   uintptr_t start_, at_;
 };
 
-// For each phase its entries: offsets into the buffer and, in that order, into a lane's weights.
+// For each phase its entries: offsets into the buffer and, in that order, into a lane's weights
+// (`spread` for each).
 // A table of offsets for every slot that a group's first row may have.
 struct Entries {
   int64_t *offset, *weight, *begin;  // (tables, entries), (entries), (phases + 1)
@@ -218,7 +232,7 @@ struct Entries {
         if (!pass.h.tap(phase / pass.w.phases(), r, &dh)) continue;
         // taps of neighbouring columns one after the other: they share loads (lanes_tile.h)
         for (int64_t f = 0; f < step; ++f) {
-          for (int64_t g = 0; g < pass.planes; ++g) {
+          for (int64_t g = 0; g < pass.staged; ++g) {
             for (int64_t u = f; u <= pass.w.span(); u += step) {
               for (int64_t s = 0; s < pass.w.window; ++s) {
                 const bool tap = pass.w.tap(phase % pass.w.phases(), s, &dw);
@@ -228,7 +242,10 @@ struct Entries {
                       (slot + dh - pass.h.lo) % b.slots * b.row_pitch +
                       ((g * step + f) * b.columns + u / step) * kVw<T>;
                 }
-                weight[count++] = pass.entry_of(r, s, g);
+                for (int64_t j = 0; j < pass.spread; ++j) {
+                  weight[count * pass.spread + j] = pass.entry_of(r, s, g + j);
+                }
+                ++count;
               }
             }
           }

@@ -4,34 +4,10 @@
 #include "cpu/kernels/act_block.h"
 #include "cpu/kernels/lanes_plan.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/spread.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-// lane l = v[l / kGroup * kGroup + kPlane]
-template <class T, int kGroup, int kPlane>
-inline Vec<T> spread(Vec<T> v) {
-#if defined(__clang__)
-  if constexpr (kVw<T> == 16) {
-#define FC_AT(l) ((l) / kGroup * kGroup + kPlane)
-    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3), FC_AT(4), FC_AT(5),
-                                   FC_AT(6), FC_AT(7), FC_AT(8), FC_AT(9), FC_AT(10), FC_AT(11),
-                                   FC_AT(12), FC_AT(13), FC_AT(14), FC_AT(15));
-  } else if constexpr (kVw<T> == 8) {
-    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3), FC_AT(4), FC_AT(5),
-                                   FC_AT(6), FC_AT(7));
-  } else if constexpr (kVw<T> == 4) {
-    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1), FC_AT(2), FC_AT(3));
-  } else {
-    return __builtin_shufflevector(v, v, FC_AT(0), FC_AT(1));
-#undef FC_AT
-  }
-#else
-  decltype(v < v) at;  // integers of the lanes' width; folded into a constant
-  for (int l = 0; l < kVw<T>; ++l) at[l] = l / kGroup * kGroup + kPlane;
-  return __builtin_shuffle(v, at);
-#endif
-}
 
 // plane g of count vectors = spread of x; x may be the last plane
 template <class T, int kGroup, int kPlane = 0>
@@ -51,10 +27,7 @@ class Stager {
         b_(b),
         prologue_(prologue),
         lane_(vector * kVw<T>),
-        part_(min_of<int64_t>(pass.lanes - lane_, kVw<T>)) {
-    same_ = pass.lane_group == pass.planes && kVw<T> % pass.planes == 0 && pass.planes <= 8 &&
-            (pass.planes & (pass.planes - 1)) == 0;
-  }
+        part_(min_of<int64_t>(pass.lanes - lane_, kVw<T>)) {}
 
   // rows [begin, end) of what the unit reads of its image (H,W,C)
   __attribute__((noinline)) void rows(const T* image, const Unit& u, int64_t begin, int64_t end,
@@ -78,7 +51,7 @@ class Stager {
       const int64_t begin = min_of(first < 0 ? steps(-first) : 0, b_.columns);
       const int64_t end = max_of(min_of(left > 0 ? steps(left) : 0, b_.columns), begin);
       T* row = out + f * phase_pitch;
-      for (int64_t g = 0; g < pass_.planes; ++g) {
+      for (int64_t g = 0; g < pass_.staged; ++g) {
         zero(row + g * plane_pitch, begin);
         zero(row + g * plane_pitch + end * kVw<T>, b_.columns - end);
       }
@@ -93,9 +66,9 @@ class Stager {
   }
 
   void columns(const T* x, int64_t pixel, int64_t count, T* out, int64_t plane_pitch) const {
-    if (!same_) return gather(x, pixel, count, out, plane_pitch);
+    if (!pass_.in_vector) return gather(x, pixel, count, out, plane_pitch);
     x += lane_;
-    switch (pass_.planes) {
+    switch (pass_.staged) {
       case 1:
         return copy(x, pixel, count, out);
       case 2:
@@ -178,7 +151,6 @@ class Stager {
   const Prologue<T>& prologue_;
   int64_t lane_;
   Part<T> part_;
-  bool same_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "cpu/kernels/act_block.h"
 #include "cpu/kernels/lanes_ahead.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/spread.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -29,33 +30,33 @@ constexpr int kShared = 3;
 constexpr int kShared = 1;
 #endif
 
-// acc[q] += x[q + s] * w[s], s < kTaps
-template <class T, int kCount, int kTaps>
+// acc[q] += sum_{s < kTaps, j < kSpread} spread_j(x[q + s]) * w[s, j]
+template <class T, int kCount, int kTaps, int kSpread, int kPlane = 0>
 inline void multiply_taps(const T* x, const T* w, Vec<T>* acc) {
-  if constexpr (kTaps == 1) {
-    const Vec<T> ws = load(w);
-#pragma GCC unroll 14
-    for (int q = 0; q < kCount; ++q) acc[q] = madd<T>(load(x + q * kVw<T>), ws, acc[q]);
-  } else {
-    constexpr int kPart = kCount < 7 ? kCount : 7;
+  if constexpr (kPlane < kSpread) {
+    constexpr int kPart = kTaps > 1 && kCount > 7 ? 7 : kCount;
 #pragma GCC unroll 2
     for (int first = 0; first < kCount; first += kPart) {
       Vec<T> xs[kPart + kTaps - 1];
-#pragma GCC unroll 9
-      for (int q = 0; q < kPart + kTaps - 1; ++q) xs[q] = load(x + (first + q) * kVw<T>);
+#pragma GCC unroll 16
+      for (int q = 0; q < kPart + kTaps - 1; ++q) {
+        xs[q] = load(x + (first + q) * kVw<T>);
+        if constexpr (kSpread > 1) xs[q] = spread<T, kSpread, kPlane>(xs[q]);
+      }
 #pragma GCC unroll 3
       for (int s = 0; s < kTaps; ++s) {
-        const Vec<T> ws = load(w + s * kVw<T>);
-#pragma GCC unroll 7
+        const Vec<T> ws = load(w + (s * kSpread + kPlane) * kVw<T>);
+#pragma GCC unroll 14
         for (int q = 0; q < kPart; ++q) acc[first + q] = madd<T>(xs[q + s], ws, acc[first + q]);
       }
     }
+    multiply_taps<T, kCount, kTaps, kSpread, kPlane + 1>(x, w, acc);
   }
 }
 
 // rows of kCount neighbouring positions from column q on; those of y are y_pitch and pixel elements
 // apart
-template <class T, int kCount>
+template <class T, int kCount, int kSpread>
 __attribute__((noinline)) void multiply(const Patch& p, int64_t i0, int64_t i1, int64_t q0,
                                         const T* x, const int64_t* offset, int64_t entries,
                                         const T* w, T* y, int64_t y_pitch, int64_t pixel) {
@@ -64,16 +65,16 @@ __attribute__((noinline)) void multiply(const Patch& p, int64_t i0, int64_t i1, 
     const T* xi = x + i * p.x_pitch + q0 * kVw<T>;
     Vec<T> acc[kCount] = {};
     for (int64_t e = 0; e < entries;) {
-      const T *xe = xi + offset[e], *we = w + e * kVw<T>;
+      const T *xe = xi + offset[e], *we = w + e * kSpread * kVw<T>;
       const auto next = [&](int64_t s) { return offset[e + s] - offset[e] == s * kVw<T>; };
       if (kShared == 3 && e + 2 < entries && next(1) && next(2)) {
-        multiply_taps<T, kCount, 3>(xe, we, acc);
+        multiply_taps<T, kCount, 3, kSpread>(xe, we, acc);
         e += 3;
       } else if (kShared == 3 && e + 1 < entries && next(1)) {
-        multiply_taps<T, kCount, 2>(xe, we, acc);
+        multiply_taps<T, kCount, 2, kSpread>(xe, we, acc);
         e += 2;
       } else {
-        multiply_taps<T, kCount, 1>(xe, we, acc);
+        multiply_taps<T, kCount, 1, kSpread>(xe, we, acc);
         e += 1;
       }
     }
@@ -151,35 +152,36 @@ class Output {
 };
 
 // kCount columns from q on, of which only `wanted` are stored
-template <class T, int kCount>
+template <class T, int kSpread, int kCount>
 void tile(const Patch& p, int64_t q, int64_t wanted, const T* x, const int64_t* offset,
           int64_t entries, const T* w, const Output<T>& out) {
   const int64_t at = p.at + q * p.pixel;
   if (out.plain() && wanted == kCount) {
-    multiply<T, kCount>(p, 0, p.rows, q, x, offset, entries, w, out.plain_at(at), p.y_pitch,
-                        p.pixel);
+    multiply<T, kCount, kSpread>(p, 0, p.rows, q, x, offset, entries, w, out.plain_at(at),
+                                 p.y_pitch, p.pixel);
     return;
   }
   alignas(64) T products[kCount * kVw<T>];
   for (int64_t i = 0; i < p.rows; ++i) {
-    multiply<T, kCount>(p, i, i + 1, q, x, offset, entries, w, products, 0, kVw<T>);
+    multiply<T, kCount, kSpread>(p, i, i + 1, q, x, offset, entries, w, products, 0, kVw<T>);
     out.finish(at + i * p.y_pitch, wanted, products);
   }
 }
 
-template <class T>
+template <class T, int kSpread>
 void multiply_patch(const Patch& p, const T* x, const int64_t* offset, int64_t entries, const T* w,
                     const Output<T>& out) {
   for (int64_t q = 0; q < p.cols;) {
     const int64_t left = p.cols - q;
     if (left > kTile - 4) {
-      tile<T, kTile>(p, q, min_of<int64_t>(left, kTile), x, offset, entries, w, out);
+      tile<T, kSpread, kTile>(p, q, min_of<int64_t>(left, kTile), x, offset, entries, w, out);
       q += kTile;
     } else if (left > 4) {
-      tile<T, kTile / 2>(p, q, min_of<int64_t>(left, kTile / 2), x, offset, entries, w, out);
+      tile<T, kSpread, kTile / 2>(p, q, min_of<int64_t>(left, kTile / 2), x, offset, entries, w,
+                                  out);
       q += kTile / 2;
     } else {
-      tile<T, 4>(p, q, left, x, offset, entries, w, out);
+      tile<T, kSpread, 4>(p, q, left, x, offset, entries, w, out);
       q += 4;
     }
   }

@@ -160,7 +160,7 @@ struct Run {
 template <class T>
 void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, void* workspace,
            const Prologue<T>& prologue) {
-  const Pass pass(p, Direction::kWgrad);
+  const Pass pass(p, Direction::kWgrad, kVw<T>);
   const Blocks<T> b(pass, true);
   const Workspace<T> ws(pass, b, threads, workspace);
   ws.entries.fill(pass, b);
@@ -185,7 +185,7 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, 
 
 template <class T>
 int64_t workspace_of(const Conv2dProblem& p, int threads) {
-  const Pass pass(p, Direction::kWgrad);
+  const Pass pass(p, Direction::kWgrad, kVw<T>);
   const Blocks<T> b(pass, true);
   return Workspace<T>(pass, b, threads, nullptr).bytes;
 }
