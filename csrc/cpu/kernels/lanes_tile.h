@@ -32,7 +32,7 @@ constexpr int kShared = 1;
 
 // acc[q] += sum_{s < kTaps, j < kSpread} spread_j(x[q + s]) * w[s, j]
 template <class T, int kCount, int kTaps, int kSpread, int kPlane = 0>
-inline void multiply_taps(const T* x, const T* w, Vec<T>* acc) {
+__attribute__((always_inline)) inline void multiply_taps(const T* x, const T* w, Vec<T>* acc) {
   if constexpr (kPlane < kSpread) {
     constexpr int kPart = kTaps > 1 && kCount > 7 ? 7 : kCount;
 #pragma GCC unroll 2
