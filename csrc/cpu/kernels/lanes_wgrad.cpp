@@ -48,16 +48,16 @@ struct Workspace {
 
 // total (kCount, kVw) += the sum over rows x cols positions
 template <class T, int kCount>
-void sum_products(const T* x, int64_t x_pitch, const T* gy, int64_t gy_pitch, int64_t rows,
-                  int64_t cols, const int64_t* offset, T* total) {
+void sum_products(const T* x, int64_t x_pitch, const T* gy, int64_t gy_pitch, int64_t gy_pixel,
+                  int64_t rows, int64_t cols, const int64_t* offset, T* total) {
   Vec<T> acc[kCount] = {};
   for (int64_t i = 0; i < rows; ++i) {
     const T* xe[kCount];
 #pragma GCC unroll 9
     for (int e = 0; e < kCount; ++e) xe[e] = x + i * x_pitch + offset[e];
     const T* g = gy + i * gy_pitch;
-    for (int64_t at = 0; at < cols * kVw<T>; at += kVw<T>) {
-      const Vec<T> v = load(g + at);
+    for (int64_t at = 0; at < cols * kVw<T>; at += kVw<T>, g += gy_pixel) {
+      const Vec<T> v = load(g);
 #pragma GCC unroll 9
       for (int e = 0; e < kCount; ++e) acc[e] = madd<T>(load(xe[e] + at), v, acc[e]);
     }
@@ -69,8 +69,8 @@ void sum_products(const T* x, int64_t x_pitch, const T* gy, int64_t gy_pitch, in
 }
 
 template <class T>
-using SumProducts = void (*)(const T*, int64_t, const T*, int64_t, int64_t, int64_t, const int64_t*,
-                             T*);
+using SumProducts = void (*)(const T*, int64_t, const T*, int64_t, int64_t, int64_t, int64_t,
+                             const int64_t*, T*);
 
 template <class T>
 SumProducts<T> sum_products_of(int64_t count) {
@@ -108,6 +108,11 @@ struct Run {
     const Ahead ahead = source_ahead(pass, x, u, next, whole, v);
     const Ahead out_ahead(gy + next.n * pass.h.out * pass.w.out * pass.lanes, pass.w.out,
                           pass.lanes, next.i0, next.j0, 1, 1, next.j1 - next.j0, whole, v);
+    const int64_t count = pass.entries(), pieces = ceil_div(count, kEntries);
+    // gy that is read once and fills the vector is read where it lies
+    const bool direct = pieces == 1 && (v + 1) * kVw<T> <= pass.lanes;
+    const int64_t pitch = direct ? pass.w.out * pass.lanes : b.out_pitch;
+    const int64_t pixel = direct ? pass.lanes : kVw<T>;
     T* out_rows = buffer + b.slots * b.row_pitch;
     int64_t staged = 0;
     for (int64_t i = u.i0; i < u.i1; i += b.group) {
@@ -115,26 +120,30 @@ struct Run {
       const int64_t need = (end - 1 - u.i0) * pass.h.step() + pass.h.span() + 1;
       stager.rows(image, u, max_of(staged, top), need, buffer);
       staged = need;
-      stage_out(u, i, end, v, out_rows);
+      if (!direct) stage_out(u, i, end, v, out_rows);
+      const T* from = direct ? out_of(u, i, v) : out_rows;
       for (int64_t r = i; r < end; ++r) {
         ahead.fetch(r - u.i0, 0, u.j1 - u.j0);
         out_ahead.fetch(r - u.i0, 0, u.j1 - u.j0);
       }
-      const int64_t count = pass.entries(), pieces = ceil_div(count, kEntries);
       const int64_t* offset = ws.entries.offset + top % b.slots * count;
       for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t e = count * piece / pieces, stop = count * (piece + 1) / pieces;
-        sum_products_of<T>(stop - e)(buffer, pass.h.step() * b.row_pitch, out_rows, b.out_pitch,
+        sum_products_of<T>(stop - e)(buffer, pass.h.step() * b.row_pitch, from, pitch, pixel,
                                      end - i, u.j1 - u.j0, offset + e, total + e * kVw<T>);
       }
     }
+  }
+
+  const T* out_of(const Unit& u, int64_t i, int64_t v) const {
+    return gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
   }
 
   __attribute__((noinline)) void stage_out(const Unit& u, int64_t i0, int64_t i1, int64_t v,
                                            T* rows) const {
     const Part<T> part(min_of<int64_t>(pass.lanes - v * kVw<T>, kVw<T>));
     for (int64_t i = i0; i < i1; ++i, rows += b.out_pitch) {
-      const T* from = gy + ((u.n * pass.h.out + i) * pass.w.out + u.j0) * pass.lanes + v * kVw<T>;
+      const T* from = out_of(u, i, v);
       for (int64_t j = 0; j < u.j1 - u.j0; ++j) {
         store(rows + j * kVw<T>, part.load(from + j * pass.lanes));
       }
