@@ -19,7 +19,8 @@ Direction parse_direction(const std::string& name) {
 Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
-  if (name == "direct_depthwise" && p.groups == p.c) return Algorithm::kDepthwise;
+  if (name == "direct_depthwise" && p.groups == p.c) return Algorithm::kLanes;
+  if (name == "direct_grouped" && p.groups > 1) return Algorithm::kLanes;
   if (name == "1x1" && p.r == 1 && p.s == 1 && p.groups == 1 && p.stride_h == 1 &&
       p.stride_w == 1 && p.p == p.h && p.q == p.w && p.pad_top == 0 && p.pad_left == 0) {
     return Algorithm::kMatrix;
@@ -31,11 +32,11 @@ Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
 
 void bind_conv2d(py::module_& m) {
   const GemmKernels gemm = FC_FOR_ISA(gemm_kernels)();
-  const DepthwiseKernels depthwise = FC_FOR_ISA(depthwise_kernels)();
+  const LaneKernels lanes = FC_FOR_ISA(lane_kernels)();
   const ChannelKernels channel = FC_FOR_ISA(channel_kernels)();
-  const auto engine = [gemm, depthwise](auto zero) {
+  const auto engine = [gemm, lanes](auto zero) {
     using T = decltype(zero);
-    return ConvEngine<T>(functions<T>(gemm), functions<T>(depthwise));
+    return ConvEngine<T>(functions<T>(gemm), functions<T>(lanes));
   };
 
   m.def("conv2d_workspace", [engine](const py::tuple& problem, const std::string& direction,

@@ -250,7 +250,7 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
                                  int threads, bool packed) const {
   const T* none = nullptr;
   T* out = nullptr;
-  if (algorithm == Algorithm::kDepthwise) return depthwise_workspace(p, direction) * sizeof(T);
+  if (algorithm == Algorithm::kLanes) return lanes_.workspace(p, direction, threads);
   if (direction == Direction::kFwd) {
     // enough for any prologue and epilogue; what they point at is not read
     static const T any_scale = 0;
@@ -290,8 +290,8 @@ template <class T>
 void ConvEngine<T>::fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w,
                         const T* packed, T* y, const Prologue<T>& prologue,
                         const Epilogue<T>& epilogue, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kDepthwise) {
-    depthwise_.fwd(p, x, w, y, static_cast<T*>(workspace), prologue, epilogue);
+  if (algorithm == Algorithm::kLanes) {
+    lanes_.fwd(p, x, w, y, threads, workspace, prologue, epilogue);
   } else {
     GemmJob<T> job = fwd_job(p, algorithm, x, w, y, prologue, epilogue);
     job.packed_b = packed;
@@ -302,8 +302,8 @@ void ConvEngine<T>::fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x,
 template <class T>
 void ConvEngine<T>::dgrad(const Conv2dProblem& p, Algorithm algorithm, const T* gy, const T* w,
                           T* gx, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kDepthwise) {
-    depthwise_.dgrad(p, gy, w, gx, static_cast<T*>(workspace));
+  if (algorithm == Algorithm::kLanes) {
+    lanes_.dgrad(p, gy, w, gx, threads, workspace);
     return;
   }
   for (const GemmJob<T>& job : dgrad_jobs(p, algorithm, gy, w, gx)) {
@@ -314,8 +314,8 @@ void ConvEngine<T>::dgrad(const Conv2dProblem& p, Algorithm algorithm, const T* 
 template <class T>
 void ConvEngine<T>::wgrad(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* gy,
                           T* gw, const Prologue<T>& prologue, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kDepthwise) {
-    depthwise_.wgrad(p, x, gy, gw, static_cast<T*>(workspace), prologue);
+  if (algorithm == Algorithm::kLanes) {
+    lanes_.wgrad(p, x, gy, gw, threads, workspace, prologue);
   } else {
     run(wgrad_job(p, algorithm, x, gy, gw, prologue), algorithm, threads, workspace);
   }

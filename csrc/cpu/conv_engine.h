@@ -1,18 +1,18 @@
-// Convolution as matrix products (gemm.h), or by the depthwise kernels.
+// Convolution as matrix products (gemm.h), or by the lane kernels.
 #pragma once
 
-#include "cpu/depthwise.h"
 #include "cpu/gemm.h"
+#include "cpu/lanes.h"
 
 namespace fc {
 
-enum class Algorithm { kImplicit, kIm2col, kMatrix, kDepthwise };
+enum class Algorithm { kImplicit, kIm2col, kMatrix, kLanes };
 
 template <class T>
 class ConvEngine {
  public:
-  ConvEngine(const GemmFunctions<T>& gemm, const DepthwiseFunctions<T>& depthwise)
-      : gemm_(gemm), depthwise_(depthwise) {}
+  ConvEngine(const GemmFunctions<T>& gemm, const LaneFunctions<T>& lanes)
+      : gemm_(gemm), lanes_(lanes) {}
 
   // packed: fwd is given packed weights
   int64_t workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm, int threads,
@@ -32,16 +32,14 @@ class ConvEngine {
              const Prologue<T>& prologue, int threads, void* workspace) const;
 
   // Whether fwd takes epilogue.sums; else they are a pass of their own (finish_sums.h).
-  static bool fuses_sums(Algorithm algorithm) {
-    return algorithm == Algorithm::kImplicit || algorithm == Algorithm::kMatrix;
-  }
+  static bool fuses_sums(Algorithm algorithm) { return algorithm != Algorithm::kIm2col; }
 
  private:
   int64_t job_workspace(const GemmJob<T>& job, Algorithm algorithm, int threads) const;
   void run(const GemmJob<T>& job, Algorithm algorithm, int threads, void* workspace) const;
 
   GemmFunctions<T> gemm_;
-  DepthwiseFunctions<T> depthwise_;
+  LaneFunctions<T> lanes_;
 };
 
 extern template class ConvEngine<float>;

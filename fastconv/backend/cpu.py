@@ -47,19 +47,25 @@ def _is_depthwise(p):
     return p.groups == p.c and p.groups > 1
 
 
+def _is_grouped(p):
+    return p.groups > 1 and max(p.c, p.k) <= 8 * p.groups
+
+
 def _is_matrix_product(p):
     return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
 
 
 def conv2d_algorithms(problem, direction, dtype):
     """Names of the algorithms that fit, best first: "1x1" (a plain matrix product),
-    "direct_depthwise", "implicit" (the image is gathered while it is packed), "im2col" (columns in
-    the workspace)."""
+    "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit" (the image is
+    gathered while it is packed), "im2col" (columns in the workspace)."""
     special = ()
     if _is_matrix_product(problem):
         special = ("1x1",)
     elif _is_depthwise(problem):
         special = ("direct_depthwise",)
+    elif _is_grouped(problem):
+        special = ("direct_grouped",)
     return (*special, "implicit", "im2col")
 
 
