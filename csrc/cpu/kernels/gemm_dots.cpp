@@ -7,7 +7,7 @@
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_parts.h"
 #include "cpu/kernels/pack.h"
-#include "cpu/kernels/part.h"
+#include "cpu/kernels/partial.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
@@ -50,7 +50,7 @@ void dot_tile(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t k, T* ou
   int64_t l = 0;
   for (; l + kVw<T> <= k; l += kVw<T>) step([](const T* p) { return load(p); }, l);
   const int64_t rest = k - l;
-  if (rest > 0) step([rest](const T* p) { return load_part(p, rest); }, l);
+  if (rest > 0) step([part = Part<T>(rest)](const T* p) { return part.load(p); }, l);
 #pragma GCC unroll 8
   for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cpu/kernels/ahead.h"
-#include "cpu/kernels/part.h"
+#include "cpu/kernels/partial.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -56,14 +56,19 @@ void reduce_tile(ReduceTile<T>& t) {
   }
   t.ahead_a = ahead_a;
   t.ahead_b = ahead_b;
+  const Part<T> last(t.last);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     T* c = t.c + r * t.ldc;
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      const int64_t count = v < V - 1 ? kVw<T> : t.last;
-      if (t.accumulate) acc[r][v] += load_part(c + v * kVw<T>, count);
-      store_part(c + v * kVw<T>, acc[r][v], count);
+      if (v < V - 1 || last.full()) {
+        if (t.accumulate) acc[r][v] += load(c + v * kVw<T>);
+        store(c + v * kVw<T>, acc[r][v]);
+      } else {
+        if (t.accumulate) acc[r][v] += last.load(c + v * kVw<T>);
+        last.store(c + v * kVw<T>, acc[r][v]);
+      }
     }
   }
 }

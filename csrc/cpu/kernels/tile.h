@@ -12,7 +12,7 @@
 
 #include "cpu/kernels/act_block.h"
 #include "cpu/kernels/ahead.h"
-#include "cpu/kernels/part.h"
+#include "cpu/kernels/partial.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -71,8 +71,9 @@ inline void add_sums(const Vec<T>* column, int stride, double* sums, double* squ
 
 template <class T, int R, int V>
 inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
+  const Part<T> last(t.last);
   const auto get = [&](const T* p, int v) {
-    return v < V - 1 || t.last == kVw<T> ? load(p + v * kVw<T>) : load_part(p + v * kVw<T>, t.last);
+    return v < V - 1 || last.full() ? load(p + v * kVw<T>) : last.load(p + v * kVw<T>);
   };
   if (t.accumulate) {
 #pragma GCC unroll 16
@@ -121,10 +122,10 @@ inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
     T* out = t.out[i] + t.column;
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      if (v < V - 1 || t.last == kVw<T>) {
+      if (v < V - 1 || last.full()) {
         store(out + v * kVw<T>, acc[i][v]);
       } else {
-        store_part(out + v * kVw<T>, acc[i][v], t.last);
+        last.store(out + v * kVw<T>, acc[i][v]);
       }
     }
   }
