@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto
 
 environment = @$(PYTHON) tools/environment.py --venv $(VENV)
 python = $(VENV)/bin/python
-cpp_sources = $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+cpp_sources = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 # targets share the environment
 .NOTPARALLEL:
@@ -19,7 +19,7 @@ help:
 	@echo "make bench       measure every network on real pictures (BENCH_ARGS='--quick --models resnet*')"
 	@echo "make test        the quick tests; neither torch nor nvcc needed"
 	@echo "make test-peers  compare with PyTorch and ONNX Runtime (installs them)"
-	@echo "make full        everything: lint, all tests, peers, sanitizers, installation checks"
+	@echo "make full        everything: lint, all tests, peers, sanitizers, other machines, installations"
 	@echo "make lint        formatters, linter, floors of the architecture"
 	@echo "make docs        check links and run the examples of the documents"
 	@echo "make clean       remove what the build made, and $(VENV)"
@@ -55,6 +55,10 @@ full: lint docs
 	$(environment) test peers plot
 	$(python) -m pytest $(PYTEST_ARGS)
 	$(python) tools/sanitize.py address,undefined
+	$(python) tools/sanitize.py pool
+	$(python) tools/sanitize.py thread
+	$(python) tools/memcheck.py
+	$(python) tools/emulate.py
 	$(python) tools/check_install.py
 
 clean:
