@@ -6,6 +6,7 @@
 #include "cpu/elementwise.h"
 
 #include "cpu/kernels/act_block.h"
+#include "cpu/kernels/stream.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/parallel.h"
 
@@ -14,29 +15,41 @@ namespace {
 
 constexpr int64_t kBlock = 1024;  // values that stay in the L1 cache between two loops
 
-template <class T>
-void activation(const T* x, T* y, int64_t n, const Activation& act) {
-  parallel(n, grain_for(4), [&](int64_t begin, int64_t end, int) {
-    act_block(x + begin, y + begin, end - begin, act);
+// f(at, size, block) computes the values [at, at + size) of y, which is an output of n values, into
+// block
+template <class T, class F>
+inline void for_blocks(T* y, int64_t n, bool in_place, F f) {
+  const bool past = !in_place && streams<T>(n);
+  parallel(ceil_div(n, kBlock), grain_for(4 * kBlock), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kBlock> out(past);
+    for (int64_t at = begin * kBlock; at < min_of(n, end * kBlock); at += kBlock) {
+      const int64_t size = min_of(kBlock, n - at);
+      f(at, size, out.begin(y + at));
+      out.end(y + at, size);
+    }
   });
 }
 
 template <class T>
+void activation(const T* x, T* y, int64_t n, const Activation& act) {
+  for_blocks(y, n, x == y,
+             [&](int64_t at, int64_t size, T* block) { act_block(x + at, block, size, act); });
+}
+
+template <class T>
 void activation_grad(const T* gy, const T* saved, T* gx, int64_t n, const Activation& act) {
-  parallel(n, grain_for(4), [&](int64_t begin, int64_t end, int) {
-    act_grad_block(gy + begin, saved + begin, gx + begin, end - begin, act);
+  const bool in_place = gx == gy || gx == saved;
+  for_blocks(gx, n, in_place, [&](int64_t at, int64_t size, T* block) {
+    act_grad_block(gy + at, saved + at, block, size, act);
   });
 }
 
 template <class T>
 void add(const T* a, const T* b, T* y, int64_t n, const Activation& act) {
-  parallel(n, grain_for(4), [&](int64_t begin, int64_t end, int) {
-    for (int64_t at = begin; at < end; at += kBlock) {
-      const int64_t size = min_of(kBlock, end - at);
-      FC_INDEPENDENT
-      for (int64_t i = at; i < at + size; ++i) y[i] = a[i] + b[i];
-      if (act.code != kIdentity) act_block(y + at, y + at, size, act);
-    }
+  for_blocks(y, n, a == y || b == y, [&](int64_t at, int64_t size, T* block) {
+    FC_INDEPENDENT
+    for (int64_t i = 0; i < size; ++i) block[i] = a[at + i] + b[at + i];
+    if (act.code != kIdentity) act_block(block, block, size, act);
   });
 }
 

@@ -14,14 +14,11 @@ namespace {
 
 constexpr int64_t kChunk = 4096;
 
-inline float log1p_of(float x) { return ::log1pf(x); }
-inline double log1p_of(double x) { return ::log1p(x); }
-
 struct Bce {
   template <class T>
   static T value(T x, T t) {
     const T positive = x < T(0) ? T(0) : x;
-    return positive - x * t + log1p_of(fast_exp(x < T(0) ? x : -x));
+    return positive - x * t + fast_log1p(fast_exp(x < T(0) ? x : -x));
   }
   template <class T>
   static T slope(T x, T t) {

@@ -20,7 +20,9 @@ inline void inverse_power(const T* s, T* y, int64_t n, T beta) {
       y[i] = T(1) / (root * sqrt_of(root));
     }
   } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = pow_of(s[i], -beta);
+    const InversePower<T> power(beta);
+    FC_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) y[i] = power(s[i]);
   }
 }
 
