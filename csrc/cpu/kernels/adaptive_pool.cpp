@@ -52,26 +52,21 @@ void average_grad(const T* gy, T* gx, const Pool2d& g) {
   const bool past = streams_pixels<T>(g.n * g.h * g.w * g.c, g.c);
   parallel(g.n * g.h * g.w, grain_for(4 * g.c), [&](int64_t begin, int64_t end, int) {
     Blocks<T, kPixelBlock> out(past);
-    T share[kPixelBlock];
-    int64_t known = -1;  // the output pixel whose share is held
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
       write_pixel(out, gx + pixel * g.c, g.c, [&](int64_t c0, int64_t width, T* block) {
         bool first = true;
         for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
-          const int64_t window = (n * g.p + p) * g.q + q;
-          // neighbours mostly lie in the same window
-          if (window != known || g.c > kPixelBlock) {
-            const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
-            const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
-            memcpy(share, gy + window * g.c + c0, width * sizeof(T));
-            divide(share, width, rows * columns);
-            known = window;
-          }
+          const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
+          const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
+          const T size = static_cast<T>(rows * columns);
+          const T* from = gy + ((n * g.p + p) * g.q + q) * g.c + c0;
           if (first) {
-            memcpy(block, share, width * sizeof(T));
+            FC_INDEPENDENT
+            for (int64_t i = 0; i < width; ++i) block[i] = from[i] / size;
           } else {
-            for (int64_t i = 0; i < width; ++i) block[i] += share[i];
+            FC_INDEPENDENT
+            for (int64_t i = 0; i < width; ++i) block[i] += from[i] / size;
           }
           first = false;
         });

@@ -67,6 +67,19 @@ inline void for_steps(const Tiling& t, int64_t tile, int64_t begin, int64_t end,
   }
 }
 
+// f(tile, first, last) for blocks of the rows [begin, end), from the last to the first: what the
+// pass before read last lies in the cache still, and what the next will read first is written last
+constexpr int64_t kBlockRows = 128;
+
+template <class F>
+inline void for_blocks_backwards(const Tiling& t, int64_t begin, int64_t end, F f) {
+  const int64_t size = kBlockRows * t.rep;
+  for (int64_t block = ceil_div(end - begin, size) - 1; block >= 0; --block) {
+    const int64_t first = begin + block * size;
+    for (int64_t tile = 0; tile < t.tiles; ++tile) f(tile, first, min_of(end, first + size));
+  }
+}
+
 template <class T>
 inline void normalise(const T* x, const T* residual, T* y, int64_t n, const Coefficients<T>& k) {
   if (residual) {
@@ -108,15 +121,15 @@ void apply(const T* x, const T* mean, const T* rstd, const T* gamma, const T* be
   const bool past = y != x && y != residual && streams<T>(rows * c);
   parallel(rows, grain_for(4 * c), [&](int64_t begin, int64_t end, int) {
     Blocks<T, kTile> out(past);
-    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+    for_blocks_backwards(t, begin, end, [&](int64_t tile, int64_t first, int64_t last) {
       const Coefficients<T> k(mean, rstd, gamma, beta, t, tile);
-      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
+      for_steps(t, tile, first, last, [&](int64_t at, int64_t n) {
         T* block = out.begin(y + at);
         normalise(x + at, residual ? residual + at : nullptr, block, n, k);
         if (act.code != kIdentity) act_block(block, block, n, act);
         out.end(y + at, n);
       });
-    }
+    });
   });
 }
 
@@ -242,11 +255,11 @@ void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
   parallel(a.rows, grain_for(4 * a.c), [&](int64_t begin, int64_t end, int) {
     Blocks<T, kTile> out(past);
     T buffer[kTile], offset[kTile], slope[kTile];
-    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+    for_blocks_backwards(t, begin, end, [&](int64_t tile, int64_t first, int64_t last) {
       const Coefficients<T> k(a.mean, a.rstd, a.gamma, a.beta, t, tile);
       spread(slopes, T(0), t, tile, offset);
       spread(slopes + a.c, T(0), t, tile, slope);
-      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
+      for_steps(t, tile, first, last, [&](int64_t at, int64_t n) {
         const T* gz = a.gresidual ? a.gresidual + at : gradient_of_z(a, at, n, k, buffer);
         T* gx = out.begin(a.gx + at);
         if (a.training) {
@@ -261,7 +274,7 @@ void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
         }
         out.end(a.gx + at, n);
       });
-    }
+    });
   });
 }
 

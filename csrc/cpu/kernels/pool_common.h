@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "cpu/kernels/simd.h"
+#include "cpu/kernels/lanes.h"
 #include "cpu/kernels/stream.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/pool.h"
@@ -62,11 +62,11 @@ inline void for_adaptive_windows(const Pool2d& g, int64_t h, int64_t w, F f) {
 
 // ---- lists of pixels
 
-// Up to kMost pixels that one output pixel is made of: where their channels start, and a number
+// Up to kMost pixels (one 4x4 window; few enough for the prefetchers) that one output pixel is made of: where their channels start, and a number
 // that belongs to each. A full list is worked off by `flush`, so the order of all is kept.
 template <class T>
 struct Pixels {
-  static constexpr int64_t kMost = 64;
+  static constexpr int64_t kMost = 16;
   const T* at[kMost];
   int64_t offset[kMost];  // of the pixel in its array
   int32_t number[kMost];
@@ -86,42 +86,31 @@ struct Pixels {
   }
 };
 
-// f(vector, i) for whole vectors of n channels, f(T, i) for the rest
-template <class T, class F>
-inline void for_vectors(int64_t n, F f) {
-  int64_t i = 0;
-  for (; i + kVw<T> <= n; i += kVw<T>) f(Vec<T>{}, i);
-  for (; i < n; ++i) f(T(0), i);
-}
-template <class T>
-inline void read(const T* p, Vec<T>& v) {
-  v = load(p);
-}
-template <class T>
-inline void read(const T* p, T& v) {
-  v = *p;
-}
-template <class T>
-inline void write(T* p, Vec<T> v) {
-  store(p, v);
-}
-template <class T>
-inline void write(T* p, T v) {
-  *p = v;
+// y = sum of the listed pixels, added to what y holds unless the list is the first
+template <int kCount, class T>
+inline void sum_vectors(const Pixels<T>& list, T* y, int64_t i) {
+  Vec<T> sum[kCount];
+#pragma GCC unroll 4
+  for (int v = 0; v < kCount; ++v) sum[v] = list.first ? Vec<T>{} : load(y + i + v * kVw<T>);
+  for (int64_t t = 0; t < list.count; ++t) {
+    const T* x = list.at[t] + i;
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) sum[v] += load(x + v * kVw<T>);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < kCount; ++v) store(y + i + v * kVw<T>, sum[v]);
 }
 
-// y[i] = sum of the listed pixels, added to what y holds unless the list is the first
 template <class T>
 inline void sum_pixels(const Pixels<T>& list, T* y, int64_t channels) {
-  for_vectors<T>(channels, [&](auto sum, int64_t i) {
-    if (!list.first) read(y + i, sum);
-    for (int64_t t = 0; t < list.count; ++t) {
-      auto v = sum;
-      read(list.at[t] + i, v);
-      sum += v;
-    }
-    write(y + i, sum);
-  });
+  int64_t i = 0;
+  for (; i + 4 * kVw<T> <= channels; i += 4 * kVw<T>) sum_vectors<4>(list, y, i);
+  for (; i + kVw<T> <= channels; i += kVw<T>) sum_vectors<1>(list, y, i);
+  for (; i < channels; ++i) {
+    T sum = list.first ? T(0) : y[i];
+    for (int64_t t = 0; t < list.count; ++t) sum += list.at[t][i];
+    y[i] = sum;
+  }
 }
 
 // y[i] /= size; a power of two is multiplied by, which is exact too
