@@ -94,7 +94,7 @@ def channels(*names):
 
     def arrays(rng, shape):
         c = shape[-1]
-        small = {n: (c,) for n in ("mean", "gamma", "beta", "ggamma", "gbeta")}
+        small = dict.fromkeys(("mean", "gamma", "beta", "ggamma", "gbeta"), (c,))
         rows = {n: (math.prod(shape[:-1]),) for n in ("row_mean", "row_rstd")}
         own = {"rstd": np.ones(c, np.float32), "sums": np.zeros((2, c))}
         return {n: {**small, **rows, **own}.get(n, shape) for n in names}
@@ -252,7 +252,7 @@ def adaptive(*names):
 
     def arrays(rng, shape):
         h, w, c, p = shape
-        small = {n: (BATCH, p, p, c) for n in ("y", "gy")}
+        small = dict.fromkeys(("y", "gy"), (BATCH, p, p, c))
         small["argmax"] = np.zeros((BATCH, p, p, c), np.int32)
         return {n: small.get(n, (BATCH, h, w, c)) for n in names}
 
@@ -293,7 +293,7 @@ KERNELS["adaptive_max_pool bwd"] = Kernel(
 def resized(*names):
     def arrays(rng, shape):
         h, c = shape
-        large = {n: (BATCH, 2 * h, 2 * h, c) for n in ("y", "gy")}
+        large = dict.fromkeys(("y", "gy"), (BATCH, 2 * h, 2 * h, c))
         return {n: large.get(n, (BATCH, h, h, c)) for n in names}
 
     return arrays

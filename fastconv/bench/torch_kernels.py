@@ -63,7 +63,7 @@ def both(name, f, *names):
 
 PEERS = {}
 for act in ("relu", "relu6", "hardswish", "hardsigmoid", "silu", "gelu", "elu", "leaky_relu"):
-    both(act, lambda a, x, f=getattr(F, act): f(x), "x")
+    both(act, lambda a, x, name=act: getattr(F, name)(x), "x")
 both("tanh", lambda a, x: torch.tanh(x), "x")
 both("sigmoid", lambda a, x: torch.sigmoid(x), "x")
 PEERS["add+relu"] = forward(lambda a, x, y: torch.relu_(x + y), "a", "b")

@@ -54,7 +54,7 @@ void average_grad(const T* gy, T* gx, const Pool2d& g) {
     Blocks<T, kPixelBlock> out(past);
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
-      write_pixel(out, gx + pixel * g.c, g.c, [&](int64_t c0, int64_t width, T* block) {
+      write_pixels(out, gx + pixel * g.c, 1, g.c, [&](int64_t, int64_t c0, int64_t width, T* block) {
         bool first = true;
         for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
           const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
@@ -112,7 +112,7 @@ void maximum_grad(const T* gy, const int32_t* argmax, T* gx, const Pool2d& g) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t h = pixel / g.w % g.h, w = pixel % g.w;
       const int64_t image = pixel / (g.h * g.w) * g.p * g.q * g.c;
-      write_pixel(out, gx + pixel * g.c, g.c, [&](int64_t c0, int64_t width, T* block) {
+      write_pixels(out, gx + pixel * g.c, 1, g.c, [&](int64_t, int64_t c0, int64_t width, T* block) {
         const int32_t* index = argmax + image + c0;
         Pixels<T> windows;
         for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {

@@ -82,21 +82,20 @@ void backward(const T* gy, T* gx, const Pool2d& g, bool with_pad) {
       const T* image = gy + row / g.h * g.p * g.q * g.c;
       Covering p = rows_of_windows(g), q = columns_of_windows(g);
       p.move_to(row % g.h);
-      for (int64_t w = 0; w < g.w; ++w) {
+      T* gx_row = gx + row * g.w * g.c;  // (W, C)
+      write_pixels(out, gx_row, g.w, g.c, [&](int64_t w, int64_t c0, int64_t width, T* block) {
         q.move_to(w);
-        write_pixel(out, gx + (row * g.w + w) * g.c, g.c, [&](int64_t c0, int64_t width, T* block) {
-          Pixels<T> windows;
-          for (int64_t i = p.first; i <= p.last; ++i) {
-            const int64_t rows = rows_of(g, i, with_pad);
-            for (int64_t j = q.first; j <= q.last; ++j) {
-              if (p.tap(i) < 0 || q.tap(j) < 0) continue;
-              windows.add(image + c0, (i * g.q + j) * g.c, rows * columns_of(g, j, with_pad),
-                          [&] { sum_shares(windows, block, width); });
-            }
+        Pixels<T> windows;
+        for (int64_t i = p.first; i <= p.last; ++i) {
+          const int64_t rows = rows_of(g, i, with_pad);
+          for (int64_t j = q.first; j <= q.last; ++j) {
+            if (p.tap(i) < 0 || q.tap(j) < 0) continue;
+            windows.add(image + c0, (i * g.q + j) * g.c, rows * columns_of(g, j, with_pad),
+                        [&] { sum_shares(windows, block, width); });
           }
-          sum_shares(windows, block, width);
-        });
-      }
+        }
+        sum_shares(windows, block, width);
+      });
     }
   });
 }

@@ -52,22 +52,21 @@ void backward(const T* gy, const Index* argmax, T* gx, const Pool2d& g) {
       const int64_t image = row / g.h * g.p * g.q * g.c;
       Covering p = rows_of_windows(g), q = columns_of_windows(g);
       p.move_to(row % g.h);
-      for (int64_t w = 0; w < g.w; ++w) {
+      T* gx_row = gx + row * g.w * g.c;  // (W, C)
+      write_pixels(out, gx_row, g.w, g.c, [&](int64_t w, int64_t c0, int64_t width, T* block) {
         q.move_to(w);
-        write_pixel(out, gx + (row * g.w + w) * g.c, g.c, [&](int64_t c0, int64_t width, T* block) {
-          const Index* index = argmax + image + c0;
-          Pixels<T> windows;
-          for (int64_t i = p.first; i <= p.last; ++i) {
-            for (int64_t j = q.first; j <= q.last; ++j) {
-              const int64_t r = p.tap(i), s = q.tap(j);
-              if (r < 0 || s < 0) continue;
-              windows.add(gy + image + c0, (i * g.q + j) * g.c, r * g.s + s,
-                          [&] { sum_chosen(windows, index, block, width); });
-            }
+        const Index* index = argmax + image + c0;
+        Pixels<T> windows;
+        for (int64_t i = p.first; i <= p.last; ++i) {
+          for (int64_t j = q.first; j <= q.last; ++j) {
+            const int64_t r = p.tap(i), s = q.tap(j);
+            if (r < 0 || s < 0) continue;
+            windows.add(gy + image + c0, (i * g.q + j) * g.c, r * g.s + s,
+                        [&] { sum_chosen(windows, index, block, width); });
           }
-          sum_chosen(windows, index, block, width);
-        });
-      }
+        }
+        sum_chosen(windows, index, block, width);
+      });
     }
   });
 }

@@ -86,6 +86,11 @@ struct Pixels {
   }
 };
 
+// How far ahead of its loads a window asks for input: a window jumps between rows, which the
+// machine's own prefetchers do not follow.
+template <class T>
+constexpr int64_t kAhead = 4096 / sizeof(T);
+
 // y = sum of the listed pixels, added to what y holds unless the list is the first
 template <int kCount, class T>
 inline void sum_vectors(const Pixels<T>& list, T* y, int64_t i) {
@@ -95,7 +100,10 @@ inline void sum_vectors(const Pixels<T>& list, T* y, int64_t i) {
   for (int64_t t = 0; t < list.count; ++t) {
     const T* x = list.at[t] + i;
 #pragma GCC unroll 4
-    for (int v = 0; v < kCount; ++v) sum[v] += load(x + v * kVw<T>);
+    for (int v = 0; v < kCount; ++v) {
+      sum[v] += load(x + v * kVw<T>);
+      __builtin_prefetch(x + v * kVw<T> + kAhead<T>);
+    }
   }
 #pragma GCC unroll 4
   for (int v = 0; v < kCount; ++v) store(y + i + v * kVw<T>, sum[v]);
@@ -135,13 +143,20 @@ inline bool streams_pixels(int64_t values, int64_t c) {
   return c * static_cast<int64_t>(sizeof(T)) % 64 == 0 && streams<T>(values);
 }
 
-// f(c0, width, block) computes the channels [c0, c0 + width) of the pixel y
+// f(pixel, c0, width, block) computes channels [c0, c0 + width) of each of the pixels [0, count)
+// that y starts with; small pixels share a block.
 template <class T, class F>
-inline void write_pixel(Blocks<T, kPixelBlock>& out, T* y, int64_t channels, F f) {
-  for (int64_t c0 = 0; c0 < channels; c0 += kPixelBlock) {
-    const int64_t width = min_of(kPixelBlock, channels - c0);
-    f(c0, width, out.begin(y + c0));
-    out.end(y + c0, width);
+inline void write_pixels(Blocks<T, kPixelBlock>& out, T* y, int64_t count, int64_t channels, F f) {
+  const int64_t together = max_of<int64_t>(1, kPixelBlock / max_of<int64_t>(1, channels));
+  for (int64_t first = 0; first < count; first += together) {
+    const int64_t some = min_of(together, count - first);
+    for (int64_t c0 = 0; c0 < channels; c0 += kPixelBlock) {
+      const int64_t width = min_of(kPixelBlock, channels - c0);
+      T* at = y + first * channels + c0;
+      T* block = out.begin(at);
+      for (int64_t i = 0; i < some; ++i) f(first + i, c0, width, block + i * width);
+      out.end(at, some * width);
+    }
   }
 }
 

@@ -7,7 +7,7 @@
 // The gradient gathers: a pixel of gx looks at the pixels of gy that read it, in row order.
 #include "cpu/resize.h"
 
-#include "cpu/kernels/lanes.h"
+#include "cpu/kernels/simd.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/parallel.h"
 
@@ -101,17 +101,30 @@ struct Weighted {
 
   // out = the sum of what was listed, added to what out holds unless this is the first time
   void flush(T* out, int64_t channels) {
-    for_vectors<T>(channels, [&](auto sum, int64_t i) {
-      if (!first) read(out + i, sum);
-      for (int64_t t = 0; t < count; ++t) {
-        auto v = sum;
-        read(at[t] + i, v);
-        sum += weight[t] * v;
-      }
-      write(out + i, sum);
-    });
+    int64_t i = 0;
+    for (; i + 4 * kVw<T> <= channels; i += 4 * kVw<T>) vectors<4>(out, i);
+    for (; i + kVw<T> <= channels; i += kVw<T>) vectors<1>(out, i);
+    for (; i < channels; ++i) {
+      T sum = first ? T(0) : out[i];
+      for (int64_t t = 0; t < count; ++t) sum += weight[t] * at[t][i];
+      out[i] = sum;
+    }
     count = 0;
     first = false;
+  }
+
+  template <int kCount>
+  void vectors(T* out, int64_t i) const {
+    Vec<T> sum[kCount];
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) sum[v] = first ? Vec<T>{} : load(out + i + v * kVw<T>);
+    for (int64_t t = 0; t < count; ++t) {
+      const T* x = at[t] + i;
+#pragma GCC unroll 4
+      for (int v = 0; v < kCount; ++v) sum[v] += weight[t] * load(x + v * kVw<T>);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) store(out + i + v * kVw<T>, sum[v]);
   }
 };
 

@@ -47,11 +47,11 @@ inline void stream_fence() {}
 inline void stream_bytes(char* to, const char* from, int64_t n) {
   int64_t at = -reinterpret_cast<intptr_t>(to) & 63;
   at = at < n ? at : n;
-  memcpy(to, from, at);
+  if (at != 0) memcpy(to, from, at);
   for (; at + 64 <= n; at += 64) {
     for (int64_t i = 0; i < 64; i += kStreamBytes) stream_one(to + at + i, from + at + i);
   }
-  memcpy(to + at, from + at, n - at);
+  if (at != n) memcpy(to + at, from + at, n - at);
 }
 
 // Where a kernel computes a block of its output: the output itself, or a buffer in the L1 cache
