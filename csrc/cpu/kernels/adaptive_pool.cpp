@@ -54,25 +54,27 @@ void average_grad(const T* gy, T* gx, const Pool2d& g) {
     Blocks<T, kPixelBlock> out(past);
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
-      write_pixels(out, gx + pixel * g.c, 1, g.c, [&](int64_t, int64_t c0, int64_t width, T* block) {
-        bool first = true;
-        for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
-          const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
-          const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
-          const T size = static_cast<T>(rows * columns);
-          const T* from = gy + ((n * g.p + p) * g.q + q) * g.c + c0;
-          if (first) {
-            FC_INDEPENDENT
-            for (int64_t i = 0; i < width; ++i) block[i] = from[i] / size;
-          } else {
-            FC_INDEPENDENT
-            for (int64_t i = 0; i < width; ++i) block[i] += from[i] / size;
-          }
-          first = false;
-        });
-        if (first) fill(block, width, T(0));  // no outputs at all
-      });
+      write_pixels(out, gx + pixel * g.c, 1, g.c,
+                   [&](int64_t, int64_t c0, int64_t width, T* block) {
+                     bool first = true;
+                     for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+                       const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
+                       const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
+                       const T size = static_cast<T>(rows * columns);
+                       const T* from = gy + ((n * g.p + p) * g.q + q) * g.c + c0;
+                       if (first) {
+                         FC_INDEPENDENT
+                         for (int64_t i = 0; i < width; ++i) block[i] = from[i] / size;
+                       } else {
+                         FC_INDEPENDENT
+                         for (int64_t i = 0; i < width; ++i) block[i] += from[i] / size;
+                       }
+                       first = false;
+                     });
+                     if (first) fill(block, width, T(0));  // no outputs at all
+                   });
     }
+    out.finish();
   });
 }
 
@@ -112,16 +114,18 @@ void maximum_grad(const T* gy, const int32_t* argmax, T* gx, const Pool2d& g) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t h = pixel / g.w % g.h, w = pixel % g.w;
       const int64_t image = pixel / (g.h * g.w) * g.p * g.q * g.c;
-      write_pixels(out, gx + pixel * g.c, 1, g.c, [&](int64_t, int64_t c0, int64_t width, T* block) {
-        const int32_t* index = argmax + image + c0;
-        Pixels<T> windows;
-        for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
-          windows.add(gy + image + c0, (p * g.q + q) * g.c, h * g.w + w,
-                      [&] { sum_chosen(windows, index, block, width); });
-        });
-        sum_chosen(windows, index, block, width);
-      });
+      write_pixels(out, gx + pixel * g.c, 1, g.c,
+                   [&](int64_t, int64_t c0, int64_t width, T* block) {
+                     const int32_t* index = argmax + image + c0;
+                     Pixels<T> windows;
+                     for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+                       windows.add(gy + image + c0, (p * g.q + q) * g.c, h * g.w + w,
+                                   [&] { sum_chosen(windows, index, block, width); });
+                     });
+                     sum_chosen(windows, index, block, width);
+                   });
     }
+    out.finish();
   });
 }
 

@@ -97,6 +97,7 @@ void backward(const T* gy, T* gx, const Pool2d& g, bool with_pad) {
         sum_shares(windows, block, width);
       });
     }
+    out.finish();
   });
 }
 

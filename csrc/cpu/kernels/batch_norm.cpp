@@ -140,6 +140,7 @@ void apply(const T* x, const T* mean, const T* rstd, const T* gamma, const T* be
         out.end(y + at, n);
       });
     });
+    out.finish();
   });
 }
 
@@ -232,6 +233,7 @@ void sum_chunk(const BatchNormGrad<T>& a, const Tiling& t, int64_t tile, int64_t
     partial[c0 + i] = g;
     partial[t.c + c0 + i] = gx;
   }
+  out.finish();
 }
 
 int64_t rows_of_chunk(int64_t rows) { return max_of<int64_t>(256, ceil_div(rows, 128)); }
@@ -292,6 +294,7 @@ void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
         out.end(a.gx + at, n);
       });
     });
+    out.finish();
   });
 }
 

@@ -28,6 +28,7 @@ inline void for_blocks(T* y, int64_t n, bool in_place, F f) {
       f(at, size, out.begin(y + at));
       out.end(y + at, size);
     }
+    out.finish();
   });
 }
 

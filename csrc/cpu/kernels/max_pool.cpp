@@ -68,6 +68,7 @@ void backward(const T* gy, const Index* argmax, T* gx, const Pool2d& g) {
         sum_chosen(windows, index, block, width);
       });
     }
+    out.finish();
   });
 }
 

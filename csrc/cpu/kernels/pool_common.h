@@ -62,8 +62,9 @@ inline void for_adaptive_windows(const Pool2d& g, int64_t h, int64_t w, F f) {
 
 // ---- lists of pixels
 
-// Up to kMost pixels (one 4x4 window; few enough for the prefetchers) that one output pixel is made of: where their channels start, and a number
-// that belongs to each. A full list is worked off by `flush`, so the order of all is kept.
+// Up to kMost pixels (one 4x4 window; few enough for the prefetchers) that one output pixel is made
+// of: where their channels start, and a number that belongs to each. A full list is worked off by
+// `flush`, so the order of all is kept.
 template <class T>
 struct Pixels {
   static constexpr int64_t kMost = 16;

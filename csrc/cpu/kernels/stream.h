@@ -55,25 +55,27 @@ inline void stream_bytes(char* to, const char* from, int64_t n) {
 }
 
 // Where a kernel computes a block of its output: the output itself, or a buffer in the L1 cache
-// that is streamed out. Every thread has one, on its stack; its end waits for the stores.
+// that is streamed out. Every thread has one, on its stack.
 //
 //   Blocks<T, kBlock> out(streams<T>(n));  n values in all
 //   T* block = out.begin(y + at);          up to kBlock values
 //   ... write block ...
 //   out.end(y + at, size);
+//   out.finish();                          waits for the stores
 template <class T, int64_t kSize>
 class Blocks {
  public:
   explicit Blocks(bool streams) : streams_(streams) {}
-  ~Blocks() {
-    if (streams_) stream_fence();
-  }
   T* begin(T* y) { return streams_ ? buffer_ : y; }
   void end(T* y, int64_t size) {
     if (streams_) {
       stream_bytes(reinterpret_cast<char*>(y), reinterpret_cast<const char*>(buffer_),
                    size * static_cast<int64_t>(sizeof(T)));
     }
+  }
+  // after the last block of a thread (a destructor would drag in exception tables)
+  void finish() {
+    if (streams_) stream_fence();
   }
 
  private:
