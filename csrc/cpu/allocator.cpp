@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <mutex>
@@ -59,9 +60,18 @@ void after_fork_in_child() {
 }
 const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 
+// Large blocks ask for huge pages: a pass over several arrays at once is otherwise slowed down by
+// looking up pages, and 2 MiB are cleared in one page fault instead of 512.
+constexpr size_t kHugePage = size_t{2} << 20;
+
 void* system_block(size_t bytes) {
   void* block = nullptr;
-  return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
+  const bool large = bytes >= 2 * kHugePage;
+  if (posix_memalign(&block, large ? kHugePage : kAlignment, bytes) != 0) return nullptr;
+#ifdef MADV_HUGEPAGE
+  if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: may fail
+#endif
+  return block;
 }
 
 }  // namespace

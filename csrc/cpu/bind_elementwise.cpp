@@ -2,6 +2,7 @@
 // scale_channels_bwd
 #include <cmath>
 
+#include "cpu/allocator.h"
 #include "cpu/arguments.h"
 #include "cpu/bindings.h"
 #include "cpu/elementwise.h"
@@ -132,8 +133,9 @@ void bind_channels(py::module_& m) {
               refuse("scale_channels: x", "an array for gs", "None");
             py::gil_scoped_release release;
             const auto& f = functions<T>(kernels);
-            if (gxp) f.scale_channels(gyp, sp, gxp, d.n, d.h * d.w, d.c);
-            if (gsp) f.scale_channels_gs(gyp, xp, gsp, d.n, d.h * d.w, d.c);
+            const int64_t hw = d.h * d.w;
+            Scratch<double> scratch(gsp ? f.scale_channels_scratch(d.n, hw, d.c) : 0);
+            f.scale_channels_grad(gyp, xp, sp, gxp, gsp, d.n, hw, d.c, scratch.data());
           });
         });
 }

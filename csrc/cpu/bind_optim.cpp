@@ -33,7 +33,6 @@ T* state_of(const py::object& list, size_t i, const char* name, const py::array&
 struct Pieces {
   std::vector<Piece<float>> f32;
   std::vector<Piece<double>> f64;
-  int64_t values = 0;
 
   // a, b: lists of states as long as params, or None
   Pieces(const py::sequence& params, const py::sequence& grads, const py::object& a,
@@ -54,7 +53,6 @@ struct Pieces {
         const T* gp = input_like<T>(g, "optimizer step: grads", p);
         T* ap = state_of<T>(a, i, "optimizer step: state", p);
         T* bp = state_of<T>(b, i, "optimizer step: state", p);
-        values += p.size();
         for (int64_t at = 0; at < p.size(); at += kPiece) {
           list<T>().push_back({pp + at, gp + at, ap ? ap + at : nullptr, bp ? bp + at : nullptr,
                                std::min<int64_t>(kPiece, p.size() - at)});
@@ -72,13 +70,22 @@ struct Pieces {
     }
   }
 
-  // f(piece) for all of them; elements do not depend on each other, so any cut gives the same bits
+  // f(piece) for all of them; elements do not depend on each other, so any cut gives the same bits.
+  // Threads share the values evenly, not the pieces: half of a network's parameters are short.
   template <class F>
   void run(F f) const {
     const auto all = [&](const auto& pieces) {
-      const int64_t count = pieces.size(), cost = count > 0 ? values / count * 4 : 0;
-      parallel(count, grain_for(cost), [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) f(pieces[i]);
+      std::vector<size_t> starts;  // of units of about kPiece values
+      int64_t unit = kPiece;
+      for (size_t i = 0; i < pieces.size(); unit += pieces[i++].n) {
+        if (unit < kPiece) continue;
+        starts.push_back(i);
+        unit = 0;
+      }
+      const int64_t units = starts.size();
+      starts.push_back(pieces.size());
+      parallel(units, grain_for(4 * kPiece), [&](int64_t begin, int64_t end, int) {
+        for (size_t i = starts[begin]; i < starts[end]; ++i) f(pieces[i]);
       });
     };
     all(f32);

@@ -1,4 +1,5 @@
 // resize_fwd, resize_bwd
+#include "cpu/allocator.h"
 #include "cpu/arguments.h"
 #include "cpu/bindings.h"
 #include "cpu/isa.h"
@@ -39,7 +40,8 @@ void bind_resize(py::module_& m) {
             const T* xp = input<T>(x, "resize: x");
             T* yp = output<T>(y, "resize: y");
             py::gil_scoped_release release;
-            functions<T>(kernels).fwd(xp, yp, g);
+            Scratch<ResizeSource> sources(resize_sources(g));
+            functions<T>(kernels).fwd(xp, yp, g, sources.data());
           });
         });
 
@@ -51,7 +53,8 @@ void bind_resize(py::module_& m) {
             const T* gyp = input<T>(gy, "resize: gy");
             T* gxp = output<T>(gx, "resize: gx");
             py::gil_scoped_release release;
-            functions<T>(kernels).bwd(gyp, gxp, g);
+            Scratch<ResizeSource> sources(resize_sources(g));
+            functions<T>(kernels).bwd(gyp, gxp, g, sources.data());
           });
         });
 }

@@ -14,7 +14,10 @@ struct ElementwiseFunctions {
   void (*add)(const T* a, const T* b, T* y, int64_t n, const Activation& act);
   void (*channel_shuffle)(const T* x, T* y, int64_t rows, int64_t c, int64_t groups);
   void (*scale_channels)(const T* x, const T* s, T* y, int64_t n, int64_t hw, int64_t c);
-  void (*scale_channels_gs)(const T* gy, const T* x, T* gs, int64_t n, int64_t hw, int64_t c);
+  // gx, gs: each may be null
+  void (*scale_channels_grad)(const T* gy, const T* x, const T* s, T* gx, T* gs, int64_t n,
+                              int64_t hw, int64_t c, double* scratch);
+  int64_t (*scale_channels_scratch)(int64_t n, int64_t hw, int64_t c);  // doubles
 };
 
 // Element i of the stream is kept where the upper 24 bits of its word are threshold or more.

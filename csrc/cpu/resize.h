@@ -13,11 +13,20 @@ struct ResizeShape {
   ResizeMode mode;
 };
 
+// Two neighbouring pixels of one axis of the input and the weight of the second.
+struct ResizeSource {
+  int64_t first, second;
+  double weight;
+};
+
+// sources: scratch, resize_sources(g) of them
 template <class T>
 struct ResizeFunctions {
-  void (*fwd)(const T* x, T* y, const ResizeShape& g);
-  void (*bwd)(const T* gy, T* gx, const ResizeShape& g);
+  void (*fwd)(const T* x, T* y, const ResizeShape& g, ResizeSource* sources);
+  void (*bwd)(const T* gy, T* gx, const ResizeShape& g, ResizeSource* sources);
 };
+
+static inline int64_t resize_sources(const ResizeShape& g) { return g.p + g.q; }
 
 struct ResizeKernels {
   ResizeFunctions<float> f32;

@@ -6,11 +6,16 @@
 namespace fc::FC_ISA {
 namespace {
 
-// activation.h, with the e^x and tanh that vectorise
+// activation.h, with the functions that vectorise
 template <int kCode, class T>
 inline T value_of(T alpha, T beta, T x) {
   if constexpr (kCode == kSigmoid) return logistic(x);
   if constexpr (kCode == kSilu) return x * logistic(x);
+  if constexpr (kCode == kElu) {
+    const T below = alpha * fast_expm1(x);
+    return x > T(0) ? x : below;
+  }
+  if constexpr (kCode == kGelu) return x * normal(x).cdf;
   if constexpr (kCode == kTanh) return fast_tanh(x);
   if constexpr (kCode == kScaledTanh) return alpha * fast_tanh(beta * x);
   return act_forward<T>(kCode, alpha, beta, x);
@@ -21,7 +26,7 @@ template <int kCode, class T>
 inline T gradient_of(T alpha, T beta, T g, T saved) {
   if constexpr (kCode == kIdentity) return g;
   if constexpr (kCode == kRelu) return saved <= T(0) ? T(0) : g;
-  if constexpr (kCode == kRelu6) return (saved <= T(0)) | (saved >= T(6)) ? T(0) : g;
+  if constexpr (kCode == kRelu6) return ((saved <= T(0)) | (saved >= T(6))) ? T(0) : g;
   if constexpr (kCode == kSilu) {
     const T s = logistic(saved);
     return g * (s * (T(1) + saved * (T(1) - s)));
@@ -29,6 +34,10 @@ inline T gradient_of(T alpha, T beta, T g, T saved) {
   if constexpr (kCode == kElu) {
     const T slope = alpha * fast_exp(saved);
     return saved > T(0) ? g : g * slope;
+  }
+  if constexpr (kCode == kGelu) {
+    const Normal<T> v = normal(saved);
+    return g * (v.cdf + saved * T(0.39894228040143267794) * v.bell);
   }
   return g * act_gradient<T>(kCode, alpha, beta, saved);
 }

@@ -4,7 +4,7 @@
 //   maximum  y[n,p,q,c] = max of x over the window        gx = sum of gy where argmax = h*W + w
 //
 // P = Q = 1 is global average pooling: work is cut over blocks of channels as well as over pixels.
-#include "cpu/kernels/pool_common.h"
+#include "cpu/kernels/pool_maximum.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/parallel.h"
 
@@ -49,40 +49,54 @@ void average(const T* x, T* y, const Pool2d& g) {
 
 template <class T>
 void average_grad(const T* gy, T* gx, const Pool2d& g) {
-  parallel(g.n * g.h * g.w, grain_for(g.c), [&](int64_t begin, int64_t end, int) {
+  const bool past = streams_pixels<T>(g.n * g.h * g.w * g.c, g.c);
+  parallel(g.n * g.h * g.w, grain_for(4 * g.c), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kPixelBlock> out(past);
     for (int64_t pixel = begin; pixel < end; ++pixel) {
       const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
-      T* out = gx + pixel * g.c;
-      fill(out, g.c, T(0));
-      for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
-        const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
-        const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
-        const T size = static_cast<T>(rows * columns);
-        const T* from = gy + ((n * g.p + p) * g.q + q) * g.c;
-        FC_INDEPENDENT
-        for (int64_t i = 0; i < g.c; ++i) out[i] += from[i] / size;
-      });
+      write_pixels(out, gx + pixel * g.c, 1, g.c,
+                   [&](int64_t, int64_t c0, int64_t width, T* block) {
+                     bool first = true;
+                     for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+                       const int64_t rows = window_end(p, g.h, g.p) - window_begin(p, g.h, g.p);
+                       const int64_t columns = window_end(q, g.w, g.q) - window_begin(q, g.w, g.q);
+                       const T size = static_cast<T>(rows * columns);
+                       const T* from = gy + ((n * g.p + p) * g.q + q) * g.c + c0;
+                       if (first) {
+                         FC_INDEPENDENT
+                         for (int64_t i = 0; i < width; ++i) block[i] = from[i] / size;
+                       } else {
+                         FC_INDEPENDENT
+                         for (int64_t i = 0; i < width; ++i) block[i] += from[i] / size;
+                       }
+                       first = false;
+                     });
+                     if (first) fill(block, width, T(0));  // no outputs at all
+                   });
     }
+    out.finish();
   });
 }
 
 template <bool kIndexed, class T>
 void pool_max(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
-  const int64_t cost = taps_of(g) * g.c;
-  parallel(g.n * g.p * g.q, grain_for(cost), [&](int64_t begin, int64_t end, int) {
-    for (int64_t pixel = begin; pixel < end; ++pixel) {
-      const T* image = x + pixel / (g.p * g.q) * g.h * g.w * g.c;  // (H, W, C)
-      const int64_t p = pixel / g.q % g.p, q = pixel % g.q;
-      for (int64_t c0 = 0; c0 < g.c; c0 += kChannels) {
-        Maximum<T, kIndexed> maximum(min_of(kChannels, g.c - c0));
-        for (int64_t h = window_begin(p, g.h, g.p); h < window_end(p, g.h, g.p); ++h) {
-          for (int64_t w = window_begin(q, g.w, g.q); w < window_end(q, g.w, g.q); ++w) {
-            maximum.take(image + (h * g.w + w) * g.c + c0, h * g.w + w);
-          }
+  const int64_t blocks = ceil_div(g.c, kBlock);
+  const int64_t cost = taps_of(g) * min_of(g.c, kBlock);
+  parallel(g.n * g.p * g.q * blocks, grain_for(cost), [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t pixel = unit / blocks, c0 = unit % blocks * kBlock;
+      const int64_t p = pixel / g.q % g.p, q = pixel % g.q, width = min_of(kBlock, g.c - c0);
+      const T* image = x + pixel / (g.p * g.q) * g.h * g.w * g.c + c0;  // (H, W, C)
+      T* out = y + pixel * g.c + c0;
+      int32_t* index = kIndexed ? argmax + pixel * g.c + c0 : nullptr;
+      Pixels<T> window;
+      for (int64_t h = window_begin(p, g.h, g.p); h < window_end(p, g.h, g.p); ++h) {
+        for (int64_t w = window_begin(q, g.w, g.q); w < window_end(q, g.w, g.q); ++w) {
+          window.add(image, (h * g.w + w) * g.c, h * g.w + w,
+                     [&] { max_pixels<kIndexed>(window, out, index, width); });
         }
-        const int64_t at = pixel * g.c + c0;
-        maximum.store(y + at, kIndexed ? argmax + at : nullptr);
       }
+      finish_max<kIndexed>(window, out, index, width);
     }
   });
 }
@@ -94,16 +108,24 @@ void maximum(const T* x, T* y, int32_t* argmax, const Pool2d& g) {
 
 template <class T>
 void maximum_grad(const T* gy, const int32_t* argmax, T* gx, const Pool2d& g) {
-  parallel(g.n * g.h * g.w, grain_for(g.c), [&](int64_t begin, int64_t end, int) {
+  const bool past = streams_pixels<T>(g.n * g.h * g.w * g.c, g.c);
+  parallel(g.n * g.h * g.w, grain_for(4 * g.c), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kPixelBlock> out(past);
     for (int64_t pixel = begin; pixel < end; ++pixel) {
-      const int64_t n = pixel / (g.h * g.w), h = pixel / g.w % g.h, w = pixel % g.w;
-      T* out = gx + pixel * g.c;
-      fill(out, g.c, T(0));
-      for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
-        const int64_t at = ((n * g.p + p) * g.q + q) * g.c;
-        add_where(gy + at, argmax + at, h * g.w + w, out, g.c);
-      });
+      const int64_t h = pixel / g.w % g.h, w = pixel % g.w;
+      const int64_t image = pixel / (g.h * g.w) * g.p * g.q * g.c;
+      write_pixels(out, gx + pixel * g.c, 1, g.c,
+                   [&](int64_t, int64_t c0, int64_t width, T* block) {
+                     const int32_t* index = argmax + image + c0;
+                     Pixels<T> windows;
+                     for_adaptive_windows(g, h, w, [&](int64_t p, int64_t q) {
+                       windows.add(gy + image + c0, (p * g.q + q) * g.c, h * g.w + w,
+                                   [&] { sum_chosen(windows, index, block, width); });
+                     });
+                     sum_chosen(windows, index, block, width);
+                   });
     }
+    out.finish();
   });
 }
 

@@ -36,44 +36,68 @@ template <class T>
 void forward(const T* x, T* y, const Pool2d& g, bool with_pad) {
   parallel(g.n * g.p, grain_for(g.q * g.c * g.r * g.s), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / g.p, p = row % g.p;
-      const int64_t rows = rows_of(g, p, with_pad);
+      const T* image = x + row / g.p * g.h * g.w * g.c;  // (H, W, C)
+      const int64_t top = row % g.p * g.stride_h - g.pad_top;
+      const int64_t rows = rows_of(g, row % g.p, with_pad);
       for (int64_t q = 0; q < g.q; ++q) {
+        const int64_t left = q * g.stride_w - g.pad_left;
         T* out = y + (row * g.q + q) * g.c;
-        fill(out, g.c, T(0));
+        Pixels<T> window;
         for (int64_t r = 0; r < g.r; ++r) {
-          const int64_t h = p * g.stride_h + r * g.dilation_h - g.pad_top;
+          const int64_t h = top + r * g.dilation_h;
           if (h < 0 || h >= g.h) continue;
           for (int64_t s = 0; s < g.s; ++s) {
-            const int64_t w = q * g.stride_w + s * g.dilation_w - g.pad_left;
+            const int64_t w = left + s * g.dilation_w;
             if (w < 0 || w >= g.w) continue;
-            const T* in = x + ((n * g.h + h) * g.w + w) * g.c;
-            FC_INDEPENDENT
-            for (int64_t i = 0; i < g.c; ++i) out[i] += in[i];
+            window.add(image, (h * g.w + w) * g.c, 0, [&] { sum_pixels(window, out, g.c); });
           }
         }
-        const T size = static_cast<T>(rows * columns_of(g, q, with_pad));
-        for (int64_t i = 0; i < g.c; ++i) out[i] /= size;
+        sum_pixels(window, out, g.c);
+        divide(out, g.c, rows * columns_of(g, q, with_pad));
       }
     }
   });
 }
 
+// out = sum of gy / size over the windows that cover a pixel; number holds their sizes
+template <class T>
+inline void sum_shares(const Pixels<T>& windows, T* out, int64_t channels) {
+  for_vectors<T>(channels, [&](auto sum, int64_t i) {
+    if (!windows.first) read(out + i, sum);
+    for (int64_t t = 0; t < windows.count; ++t) {
+      auto v = sum;
+      read(windows.at[t] + i, v);
+      sum += v / static_cast<T>(windows.number[t]);
+    }
+    write(out + i, sum);
+  });
+}
+
 template <class T>
 void backward(const T* gy, T* gx, const Pool2d& g, bool with_pad) {
-  parallel(g.n * g.h, grain_for(g.w * g.c * g.r), [&](int64_t begin, int64_t end, int) {
+  const bool past = streams_pixels<T>(g.n * g.h * g.w * g.c, g.c);
+  parallel(g.n * g.h, grain_for(4 * g.w * g.c), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kPixelBlock> out(past);
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t n = row / g.h, h = row % g.h;
+      const T* image = gy + row / g.h * g.p * g.q * g.c;
+      Covering p = rows_of_windows(g), q = columns_of_windows(g);
+      p.move_to(row % g.h);
       T* gx_row = gx + row * g.w * g.c;  // (W, C)
-      fill(gx_row, g.w * g.c, T(0));
-      for_windows_over_row(g, h, [&](int64_t w, int64_t p, int64_t q, int64_t) {
-        const T size = static_cast<T>(rows_of(g, p, with_pad) * columns_of(g, q, with_pad));
-        const T* from = gy + ((n * g.p + p) * g.q + q) * g.c;
-        T* out = gx_row + w * g.c;
-        FC_INDEPENDENT
-        for (int64_t i = 0; i < g.c; ++i) out[i] += from[i] / size;
+      write_pixels(out, gx_row, g.w, g.c, [&](int64_t w, int64_t c0, int64_t width, T* block) {
+        q.move_to(w);
+        Pixels<T> windows;
+        for (int64_t i = p.first; i <= p.last; ++i) {
+          const int64_t rows = rows_of(g, i, with_pad);
+          for (int64_t j = q.first; j <= q.last; ++j) {
+            if (p.tap(i) < 0 || q.tap(j) < 0) continue;
+            windows.add(image + c0, (i * g.q + j) * g.c, rows * columns_of(g, j, with_pad),
+                        [&] { sum_shares(windows, block, width); });
+          }
+        }
+        sum_shares(windows, block, width);
       });
     }
+    out.finish();
   });
 }
 

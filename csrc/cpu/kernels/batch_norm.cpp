@@ -9,6 +9,7 @@
 // is small, so that the inner loop stays long. The sums of bwd run over chunks of rows that the
 // shape fixes, in blocks of T inside double, and are combined in order.
 #include "cpu/kernels/act_block.h"
+#include "cpu/kernels/stream.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/norm.h"
 #include "cpu/parallel.h"
@@ -66,6 +67,19 @@ inline void for_steps(const Tiling& t, int64_t tile, int64_t begin, int64_t end,
   }
 }
 
+// f(tile, first, last) for blocks of the rows [begin, end), from the last to the first: what the
+// pass before read last lies in the cache still, and what the next will read first is written last
+constexpr int64_t kBlockRows = 128;
+
+template <class F>
+inline void for_blocks_backwards(const Tiling& t, int64_t begin, int64_t end, F f) {
+  const int64_t size = kBlockRows * t.rep;
+  for (int64_t block = ceil_div(end - begin, size) - 1; block >= 0; --block) {
+    const int64_t first = begin + block * size;
+    for (int64_t tile = 0; tile < t.tiles; ++tile) f(tile, first, min_of(end, first + size));
+  }
+}
+
 template <class T>
 inline void normalise(const T* x, const T* residual, T* y, int64_t n, const Coefficients<T>& k) {
   if (residual) {
@@ -100,18 +114,33 @@ void prepare(const double* sums, double count, T* mean, T* rstd, T* running_mean
   }
 }
 
+// Asks for what a later step reads: several arrays are walked through at once, further apart than
+// the machine's own prefetchers follow.
+template <class T>
+inline void ask_ahead(const T* p, int64_t n) {
+  constexpr int64_t kAhead = 8192 / sizeof(T), kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(p + kAhead + i);
+}
+
 template <class T>
 void apply(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta,
            const T* residual, T* y, int64_t rows, int64_t c, const Activation& act) {
   const Tiling t(rows, c);
-  parallel(rows, grain_for(c), [&](int64_t begin, int64_t end, int) {
-    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+  const bool past = y != x && y != residual && streams<T>(rows * c);
+  parallel(rows, grain_for(4 * c), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kTile> out(past);
+    for_blocks_backwards(t, begin, end, [&](int64_t tile, int64_t first, int64_t last) {
       const Coefficients<T> k(mean, rstd, gamma, beta, t, tile);
-      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
-        normalise(x + at, residual ? residual + at : nullptr, y + at, n, k);
-        if (act.code != kIdentity) act_block(y + at, y + at, n, act);
+      for_steps(t, tile, first, last, [&](int64_t at, int64_t n) {
+        ask_ahead(x + at, n);
+        if (residual) ask_ahead(residual + at, n);
+        T* block = out.begin(y + at);
+        normalise(x + at, residual ? residual + at : nullptr, block, n, k);
+        if (act.code != kIdentity) act_block(block, block, n, act);
+        out.end(y + at, n);
       });
-    }
+    });
+    out.finish();
   });
 }
 
@@ -119,6 +148,9 @@ void apply(const T* x, const T* mean, const T* rstd, const T* gamma, const T* be
 template <class T>
 inline const T* gradient_of_z(const BatchNormGrad<T>& a, int64_t at, int64_t n,
                               const Coefficients<T>& k, T* buffer) {
+  ask_ahead(a.gy + at, n);
+  if (a.x) ask_ahead(a.x + at, n);
+  if (a.y) ask_ahead(a.y + at, n);
   if (a.act.code == kIdentity) return a.gy + at;
   const T* saved = a.y ? a.y + at : buffer;
   if (!a.y) normalise(a.x + at, a.residual ? a.residual + at : nullptr, buffer, n, k);
@@ -126,30 +158,70 @@ inline const T* gradient_of_z(const BatchNormGrad<T>& a, int64_t at, int64_t n,
   return buffer;
 }
 
+// The sums of up to kBlockSteps steps in T.
+template <class T>
+struct BlockSums {
+  T g[kTile], gx[kTile];
+
+  // kSteps steps at once: the sums are loaded and stored once for all of them
+  template <int kSteps>
+  void add(const T* const* gz, const T* x, int64_t stride, const T* mean, int64_t n) {
+    const T* rows[kSteps];
+    for (int s = 0; s < kSteps; ++s) rows[s] = gz[s];
+    FC_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
+      T sum = g[i], weighted = gx[i];
+#pragma GCC unroll 4
+      for (int s = 0; s < kSteps; ++s) {
+        const T v = rows[s][i];
+        sum += v;
+        weighted += v * (x[s * stride + i] - mean[i]);
+      }
+      g[i] = sum;
+      gx[i] = weighted;
+    }
+  }
+};
+
 // sums over rows [begin, end) of gz -> partial[0, c], gz*(x - mean) -> partial[1, c]; gresidual =
 // gz
 template <class T>
 void sum_chunk(const BatchNormGrad<T>& a, const Tiling& t, int64_t tile, int64_t begin, int64_t end,
-               double* partial) {
+               bool past, double* partial) {
+  constexpr int kSteps = 4;
   const Coefficients<T> k(a.mean, a.rstd, a.gamma, a.beta, t, tile);
-  T buffer[kTile], block_g[kTile], block_gx[kTile];
+  const T* x = a.x ? a.x : a.gy;  // without x nobody reads the sums of gx
+  Blocks<T, kTile> out(past);
+  T buffer[kSteps][kTile];
+  BlockSums<T> block;
   double sum_g[kTile] = {}, sum_gx[kTile] = {};
-  const int64_t len = t.rep * t.size(tile);
-  for (int64_t row = begin; row < end; row += kBlockSteps * t.rep) {
-    fill(block_g, len, T(0));
-    fill(block_gx, len, T(0));
-    for_steps(t, tile, row, min_of(end, row + kBlockSteps * t.rep), [&](int64_t at, int64_t n) {
-      const T* gz = gradient_of_z(a, at, n, k, buffer);
-      if (a.gresidual) {
-        for (int64_t i = 0; i < n; ++i) a.gresidual[at + i] = gz[i];
-      }
-      for (int64_t i = 0; i < n; ++i) block_g[i] += gz[i];
-      if (!a.x) return;
-      const T* x = a.x + at;
-      for (int64_t i = 0; i < n; ++i) block_gx[i] += gz[i] * (x[i] - k.mean[i]);
+  const int64_t len = t.rep * t.size(tile), stride = t.rep * t.c;
+  const auto gradient = [&](int64_t at, int64_t n, T* to) {
+    const T* gz = gradient_of_z(a, at, n, k, to);
+    if (a.gresidual) {
+      T* copy = out.begin(a.gresidual + at);
+      for (int64_t i = 0; i < n; ++i) copy[i] = gz[i];
+      out.end(a.gresidual + at, n);
+    }
+    return gz;
+  };
+  for (int64_t first = begin; first < end; first += kBlockSteps * t.rep) {
+    const int64_t last = min_of(end, first + kBlockSteps * t.rep);
+    fill(block.g, len, T(0));
+    fill(block.gx, len, T(0));
+    int64_t row = first;
+    for (; row + kSteps * t.rep <= last; row += kSteps * t.rep) {
+      const int64_t at = row * t.c + t.begin(tile);
+      const T* gz[kSteps];
+      for (int s = 0; s < kSteps; ++s) gz[s] = gradient(at + s * stride, len, buffer[s]);
+      block.template add<kSteps>(gz, x + at, stride, k.mean, len);
+    }
+    for_steps(t, tile, row, last, [&](int64_t at, int64_t n) {
+      const T* gz = gradient(at, n, buffer[0]);
+      block.template add<1>(&gz, x + at, stride, k.mean, n);
     });
-    for (int64_t i = 0; i < len; ++i) sum_g[i] += block_g[i];
-    for (int64_t i = 0; i < len; ++i) sum_gx[i] += block_gx[i];
+    for (int64_t i = 0; i < len; ++i) sum_g[i] += block.g[i];
+    for (int64_t i = 0; i < len; ++i) sum_gx[i] += block.gx[i];
   }
   const int64_t width = t.size(tile), c0 = t.begin(tile);
   for (int64_t i = 0; i < width; ++i) {
@@ -161,6 +233,7 @@ void sum_chunk(const BatchNormGrad<T>& a, const Tiling& t, int64_t tile, int64_t
     partial[c0 + i] = g;
     partial[t.c + c0 + i] = gx;
   }
+  out.finish();
 }
 
 int64_t rows_of_chunk(int64_t rows) { return max_of<int64_t>(256, ceil_div(rows, 128)); }
@@ -175,11 +248,12 @@ template <class T>
 void reduce_chunks(const BatchNormGrad<T>& a, double* partial) {
   const Tiling t(a.rows, a.c);
   const int64_t size = rows_of_chunk(a.rows), chunks = ceil_div(a.rows, size);
+  const bool past = streams<T>(a.rows * a.c);
   fill(partial, 2 * a.c, 0.0);
-  parallel(chunks * t.tiles, grain_for(size * t.width), [&](int64_t begin, int64_t end, int) {
+  parallel(chunks * t.tiles, grain_for(4 * size * t.width), [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t chunk = unit / t.tiles, first = chunk * size;
-      sum_chunk(a, t, unit % t.tiles, first, min_of(a.rows, first + size),
+      sum_chunk(a, t, unit % t.tiles, first, min_of(a.rows, first + size), past,
                 partial + chunk * 2 * a.c);
     }
   });
@@ -192,15 +266,21 @@ void reduce_chunks(const BatchNormGrad<T>& a, double* partial) {
 template <class T>
 void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
   const Tiling t(a.rows, a.c);
-  parallel(a.rows, grain_for(2 * a.c), [&](int64_t begin, int64_t end, int) {
+  const bool past = streams<T>(a.rows * a.c);
+  parallel(a.rows, grain_for(4 * a.c), [&](int64_t begin, int64_t end, int) {
+    Blocks<T, kTile> out(past);
     T buffer[kTile], offset[kTile], slope[kTile];
-    for (int64_t tile = 0; tile < t.tiles; ++tile) {
+    for_blocks_backwards(t, begin, end, [&](int64_t tile, int64_t first, int64_t last) {
       const Coefficients<T> k(a.mean, a.rstd, a.gamma, a.beta, t, tile);
       spread(slopes, T(0), t, tile, offset);
       spread(slopes + a.c, T(0), t, tile, slope);
-      for_steps(t, tile, begin, end, [&](int64_t at, int64_t n) {
+      for_steps(t, tile, first, last, [&](int64_t at, int64_t n) {
+        if (a.gresidual) {
+          ask_ahead(a.gresidual + at, n);
+          if (a.training) ask_ahead(a.x + at, n);
+        }
         const T* gz = a.gresidual ? a.gresidual + at : gradient_of_z(a, at, n, k, buffer);
-        T* gx = a.gx + at;
+        T* gx = out.begin(a.gx + at);
         if (a.training) {
           const T* x = a.x + at;
           FC_INDEPENDENT
@@ -211,8 +291,10 @@ void input_gradient(const BatchNormGrad<T>& a, const double* slopes) {
           FC_INDEPENDENT
           for (int64_t i = 0; i < n; ++i) gx[i] = k.scale[i] * gz[i];
         }
+        out.end(a.gx + at, n);
       });
-    }
+    });
+    out.finish();
   });
 }
 

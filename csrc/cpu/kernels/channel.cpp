@@ -3,24 +3,42 @@
 // Each chunk of rows has its own float64 accumulators; they are combined in order.
 #include "cpu/channel.h"
 
+#include "cpu/kernels/vmath.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
 namespace {
 
+// kRows rows of `count` values, `width` apart, into the accumulators: loaded and stored once for
+// all
+template <class T, bool kSquares, int kRows>
+inline void add_rows(const T* x, int64_t count, int64_t width, double* acc) {
+  double* squares = acc + width;
+  FC_INDEPENDENT
+  for (int64_t j = 0; j < count; ++j) {
+    double sum = acc[j], square = kSquares ? squares[j] : 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const double v = x[r * width + j];
+      sum += v;
+      square += v * v;
+    }
+    acc[j] = sum;
+    if constexpr (kSquares) squares[j] = square;
+  }
+}
+
 // One chunk: element e of the flat (rows, channels) block goes to accumulator e mod width.
 template <class T, bool kSquares>
 void accumulate(const T* x, int64_t elements, int64_t width, double* acc) {
+  constexpr int kRows = 4;
   for (int64_t j = 0; j < 2 * width; ++j) acc[j] = 0;
-  double* squares = acc + width;
-  for (int64_t base = 0; base < elements; base += width) {
-    const int64_t count = elements - base < width ? elements - base : width;
-    const T* row = x + base;
-    for (int64_t j = 0; j < count; ++j) {
-      const double v = row[j];
-      acc[j] += v;
-      if constexpr (kSquares) squares[j] += v * v;
-    }
+  int64_t base = 0;
+  for (; base + kRows * width <= elements; base += kRows * width) {
+    add_rows<T, kSquares, kRows>(x + base, width, width, acc);
+  }
+  for (; base < elements; base += width) {
+    add_rows<T, kSquares, 1>(x + base, min_of(width, elements - base), width, acc);
   }
 }
 

@@ -25,6 +25,11 @@ void forward(const T* x, const T* gamma, const T* beta, T* y, T* mean, T* rstd, 
       const T r = T(1) / sqrt_of(squares / static_cast<T>(c) + static_cast<T>(eps));
       mean[row] = m;
       rstd[row] = r;
+      if (gamma && beta) {
+        FC_INDEPENDENT
+        for (int64_t i = 0; i < c; ++i) out[i] = (in[i] - m) * r * gamma[i] + beta[i];
+        continue;
+      }
       FC_INDEPENDENT
       for (int64_t i = 0; i < c; ++i) out[i] = (in[i] - m) * r;
       if (gamma) {

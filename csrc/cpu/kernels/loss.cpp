@@ -14,14 +14,11 @@ namespace {
 
 constexpr int64_t kChunk = 4096;
 
-inline float log1p_of(float x) { return ::log1pf(x); }
-inline double log1p_of(double x) { return ::log1p(x); }
-
 struct Bce {
   template <class T>
   static T value(T x, T t) {
     const T positive = x < T(0) ? T(0) : x;
-    return positive - x * t + log1p_of(fast_exp(x < T(0) ? x : -x));
+    return positive - x * t + fast_log1p(fast_exp(x < T(0) ? x : -x));
   }
   template <class T>
   static T slope(T x, T t) {
@@ -44,7 +41,7 @@ int64_t scratch_size(int64_t n) { return ceil_div(n, kChunk); }
 
 template <class Loss, class T>
 void each(const T* x, const T* t, T* loss, int64_t n) {
-  parallel(n, grain_for(20), [&](int64_t begin, int64_t end, int) {
+  parallel(n, grain_for(6), [&](int64_t begin, int64_t end, int) {
     FC_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) loss[i] = Loss::value(x[i], t[i]);
   });
@@ -53,7 +50,7 @@ void each(const T* x, const T* t, T* loss, int64_t n) {
 template <class Loss, class T>
 double sum(const T* x, const T* t, int64_t n, double* partial) {
   const int64_t chunks = ceil_div(n, kChunk);
-  parallel(chunks, grain_for(20 * kChunk), [&](int64_t begin, int64_t end, int) {
+  parallel(chunks, grain_for(6 * kChunk), [&](int64_t begin, int64_t end, int) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t at = chunk * kChunk;
       partial[chunk] = sum_of<double>(min_of(kChunk, n - at), [=](int64_t i) {
@@ -68,7 +65,7 @@ double sum(const T* x, const T* t, int64_t n, double* partial) {
 
 template <class Loss, class T>
 void grad(const Upstream<T>& g, const T* x, const T* t, T* gx, int64_t n) {
-  parallel(n, grain_for(20), [&](int64_t begin, int64_t end, int) {
+  parallel(n, grain_for(6), [&](int64_t begin, int64_t end, int) {
     if (g.each) {
       FC_INDEPENDENT
       for (int64_t i = begin; i < end; ++i) gx[i] = Loss::slope(x[i], t[i]) * g.each[i];

@@ -3,6 +3,7 @@
 //   scale[c] = k + alpha * sum_{c-size/2 <= j <= c+(size-1)/2} x[j]^2;  y = x * scale^-beta
 //   gx[c] = gy[c]*scale[c]^-beta
 //           - 2*alpha*beta*x[c] * sum over j whose window holds c of gy[j]*x[j]*scale[j]^(-beta-1)
+#include "cpu/kernels/for_vectors.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/norm.h"
 #include "cpu/parallel.h"
@@ -10,45 +11,64 @@
 namespace fc::FC_ISA {
 namespace {
 
-// y = s^-beta; the paper's exponent has a formula that vectorises, pow does not
+// y = x * s^-beta; the paper's exponent has a quicker formula
 template <class T>
-inline void inverse_power(const T* s, T* y, int64_t n, T beta) {
-  if (beta == T(0.75)) {
+inline void multiply_by_power(const T* x, const T* s, T* y, int64_t n, double beta) {
+  if (beta == 0.75) {
     FC_INDEPENDENT
     for (int64_t i = 0; i < n; ++i) {
       const T root = sqrt_of(s[i]);
-      y[i] = T(1) / (root * sqrt_of(root));
+      y[i] = x[i] * (T(1) / (root * sqrt_of(root)));
     }
   } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = pow_of(s[i], -beta);
-  }
-}
-
-// out[c] += sum of v[j] over c - before <= j <= c + after, one vectorised pass per offset
-template <class T>
-inline void add_window(const T* v, T* out, int64_t c, int64_t before, int64_t after) {
-  for (int64_t d = -min_of(before, c); d <= min_of(after, c); ++d) {
-    const int64_t first = max_of<int64_t>(0, -d), last = min_of(c, c - d);
+    const InversePower<T> power(beta);
     FC_INDEPENDENT
-    for (int64_t i = first; i < last; ++i) out[i] += v[i + d];
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] * power(s[i]);
   }
 }
 
-// chunks of rows that share one scratch row
+// The channels before and after the first and the last that a window may reach.
+struct Reach {
+  int64_t before, after;
+  Reach(int64_t b, int64_t a, int64_t c) : before(min_of(b, c)), after(min_of(a, c)) {}
+};
+
+// room for one row with zeros around it, and for one as it is
+int64_t row_scratch(int64_t c) { return 4 * c; }
+
+// chunks of rows that share scratch rows
 int64_t chunks_of(int64_t rows) { return min_of<int64_t>(rows, 64); }
 
-int64_t scratch_size(int64_t rows, int64_t c) { return 2 * c * chunks_of(rows); }
+int64_t scratch_size(int64_t rows, int64_t c) { return row_scratch(c) * chunks_of(rows); }
 
-// f(row, scratch (2, C)) for every row; scratch rows belong to chunks, so no two threads share one
+// f(row, padded, plain) for every row; padded points at a row between zeros. The scratch rows
+// belong to chunks, so no two threads share one.
 template <class T, class F>
-inline void for_rows(int64_t rows, int64_t c, int64_t cost, T* scratch, F f) {
+inline void for_rows(int64_t rows, int64_t c, const Reach& reach, T* scratch, F f) {
   const int64_t chunks = chunks_of(rows);
   if (rows == 0) return;
-  parallel(chunks, grain_for(rows / chunks * cost), [&](int64_t begin, int64_t end, int) {
+  parallel(chunks, grain_for(rows / chunks * c * 16), [&](int64_t begin, int64_t end, int) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
+      T* padded = scratch + chunk * row_scratch(c);
+      fill(padded, 3 * c, T(0));
       const int64_t last = (chunk + 1) * rows / chunks;
-      for (int64_t row = chunk * rows / chunks; row < last; ++row) f(row, scratch + chunk * 2 * c);
+      for (int64_t row = chunk * rows / chunks; row < last; ++row) {
+        f(row, padded + reach.before, padded + 3 * c);
+      }
     }
+  });
+}
+
+// out[c] = sum of v[j] over c - before <= j <= c + after; v has zeros around it
+template <class T>
+inline void sum_window(const T* v, T* out, int64_t c, const Reach& reach) {
+  for_vectors<T>(c, [&](auto sum, int64_t i) {
+    for (int64_t d = -reach.before; d <= reach.after; ++d) {
+      auto term = sum;
+      read(v + i + d, term);
+      sum += term;
+    }
+    write(out + i, sum);
   });
 }
 
@@ -56,17 +76,15 @@ template <class T>
 void forward(const T* x, T* y, T* scale, int64_t rows, int64_t c, int64_t size, double alpha,
              double beta, double k, T* scratch) {
   const T a = static_cast<T>(alpha), offset = static_cast<T>(k);
-  for_rows(rows, c, c * (size + 8), scratch, [&](int64_t row, T* buffer) {
+  const Reach reach(size / 2, (size - 1) / 2, c);
+  for_rows(rows, c, reach, scratch, [&](int64_t row, T* squares, T* buffer) {
     const T* in = x + row * c;
-    T *squares = buffer, *s = scale ? scale + row * c : buffer + c, *out = y + row * c;
+    T *s = scale ? scale + row * c : buffer, *out = y + row * c;
     for (int64_t i = 0; i < c; ++i) squares[i] = in[i] * in[i];
-    fill(s, c, T(0));
-    add_window(squares, s, c, size / 2, (size - 1) / 2);
+    sum_window(squares, s, c, reach);
     FC_INDEPENDENT
     for (int64_t i = 0; i < c; ++i) s[i] = offset + a * s[i];
-    inverse_power(s, squares, c, static_cast<T>(beta));
-    FC_INDEPENDENT
-    for (int64_t i = 0; i < c; ++i) out[i] = in[i] * squares[i];
+    multiply_by_power(in, s, out, c, beta);
   });
 }
 
@@ -74,16 +92,16 @@ template <class T>
 void backward(const T* gy, const T* x, const T* scale, T* gx, int64_t rows, int64_t c, int64_t size,
               double alpha, double beta, T* scratch) {
   const T factor = static_cast<T>(2 * alpha * beta);
-  for_rows(rows, c, c * (size + 8), scratch, [&](int64_t row, T* buffer) {
+  const Reach reach((size - 1) / 2, size / 2, c);
+  for_rows(rows, c, reach, scratch, [&](int64_t row, T* ratio, T* direct) {
     const T *g = gy + row * c, *in = x + row * c, *s = scale + row * c;
-    T *power = buffer, *ratio = buffer + c, *out = gx + row * c;
-    inverse_power(s, power, c, static_cast<T>(beta));
+    T* out = gx + row * c;
+    multiply_by_power(g, s, direct, c, beta);
     FC_INDEPENDENT
-    for (int64_t i = 0; i < c; ++i) ratio[i] = g[i] * in[i] * power[i] / s[i];
-    fill(out, c, T(0));
-    add_window(ratio, out, c, (size - 1) / 2, size / 2);
+    for (int64_t i = 0; i < c; ++i) ratio[i] = direct[i] * in[i] / s[i];
+    sum_window(ratio, out, c, reach);
     FC_INDEPENDENT
-    for (int64_t i = 0; i < c; ++i) out[i] = g[i] * power[i] - factor * in[i] * out[i];
+    for (int64_t i = 0; i < c; ++i) out[i] = direct[i] - factor * in[i] * out[i];
   });
 }
 

@@ -4,26 +4,17 @@
 //   corners    p*(H-1)/(P-1), 0 if P = 1
 //
 // as exact fractions: num / den has the pixel as its quotient and the weight as its remainder.
-// The gradient gathers: a row of gx looks at the rows of gy that read it, in order.
+// The gradient gathers: a pixel of gx looks at the pixels of gy that read it, in row order.
 #include "cpu/resize.h"
 
+#include "cpu/kernels/simd.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
 namespace {
 
-// Two neighbouring pixels of the input and the weight of the second.
-struct Source {
-  int64_t first, second;
-  double weight;
-
-  double weight_of(int64_t pixel) const {
-    return (pixel == first ? 1 - weight : 0) + (pixel == second ? weight : 0);
-  }
-};
-
-inline Source source_of(int64_t i, int64_t in, int64_t out, ResizeMode mode) {
+inline ResizeSource source_of(int64_t i, int64_t in, int64_t out, ResizeMode mode) {
   int64_t num = i * in, den = out;
   if (mode == ResizeMode::kHalfPixel) {
     num = max_of<int64_t>(0, (2 * i + 1) * in - out);
@@ -38,16 +29,29 @@ inline Source source_of(int64_t i, int64_t in, int64_t out, ResizeMode mode) {
   return {first, min_of(first + 1, in - 1), weight};
 }
 
+// The part of pixel `at` in what the source reads.
+inline double weight_of(const ResizeSource& v, int64_t at) {
+  return (at == v.first ? 1 - v.weight : 0) + (at == v.second ? v.weight : 0);
+}
+
+// sources (P + Q): of the rows, then of the columns. The divisions are done once.
+inline void find_sources(const ResizeShape& g, ResizeSource* sources) {
+  for (int64_t p = 0; p < g.p; ++p) sources[p] = source_of(p, g.h, g.p, g.mode);
+  for (int64_t q = 0; q < g.q; ++q) sources[g.p + q] = source_of(q, g.w, g.q, g.mode);
+}
+
 template <class T>
-void forward(const T* x, T* y, const ResizeShape& g) {
+void forward(const T* x, T* y, const ResizeShape& g, ResizeSource* sources) {
+  find_sources(g, sources);
+  const ResizeSource* columns = sources + g.p;
   parallel(g.n * g.p, grain_for(4 * g.q * g.c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      const Source v = source_of(row % g.p, g.h, g.p, g.mode);
+      const ResizeSource& v = sources[row % g.p];
       const T* top = x + (row / g.p * g.h + v.first) * g.w * g.c;      // (W, C)
       const T* bottom = x + (row / g.p * g.h + v.second) * g.w * g.c;  // (W, C)
       const T fy = static_cast<T>(v.weight);
       for (int64_t q = 0; q < g.q; ++q) {
-        const Source u = source_of(q, g.w, g.q, g.mode);
+        const ResizeSource& u = columns[q];
         const T *a = top + u.first * g.c, *b = top + u.second * g.c;
         const T *d = bottom + u.first * g.c, *e = bottom + u.second * g.c;
         const T fx = static_cast<T>(u.weight);
@@ -68,35 +72,84 @@ void forward(const T* x, T* y, const ResizeShape& g) {
   });
 }
 
-// gx_row (W, C) += fy * what the row gy_row (Q, C) gives to each of its pixels
-template <class T>
-inline void add_row(const T* gy_row, T* gx_row, double fy, const ResizeShape& g) {
-  int64_t q0 = 0;  // the first q that reads pixel w or a later one
-  for (int64_t w = 0; w < g.w; ++w) {
-    while (q0 < g.q && source_of(q0, g.w, g.q, g.mode).second < w) ++q0;
-    for (int64_t q = q0; q < g.q; ++q) {
-      const Source u = source_of(q, g.w, g.q, g.mode);
-      if (u.first > w) break;
-      const double fx = u.weight_of(w);
-      if (fx == 0) continue;
-      const T weight = static_cast<T>(fx * fy);
-      const T* from = gy_row + q * g.c;
-      T* out = gx_row + w * g.c;
-      FC_INDEPENDENT
-      for (int64_t i = 0; i < g.c; ++i) out[i] += weight * from[i];
-    }
+// The outputs first .. last - 1 of one axis that read a pixel, as the pixel grows.
+struct Readers {
+  const ResizeSource* sources;
+  int64_t count, first = 0, last = 0;
+
+  // pixels must not decrease
+  void move_to(int64_t pixel) {
+    while (first < count && sources[first].second < pixel) ++first;
+    while (last < count && sources[last].first <= pixel) ++last;
   }
-}
+};
+
+// Pixels of gy with their weights, whose sum is worked out in registers.
+template <class T>
+struct Weighted {
+  static constexpr int64_t kMost = 16;
+  const T* at[kMost];
+  T weight[kMost];
+  int64_t count = 0;
+  bool first = true;
+
+  void add(const T* pixel, double w, T* out, int64_t channels) {
+    if (count == kMost) flush(out, channels);
+    at[count] = pixel;
+    weight[count++] = static_cast<T>(w);
+  }
+
+  // out = the sum of what was listed, added to what out holds unless this is the first time
+  void flush(T* out, int64_t channels) {
+    int64_t i = 0;
+    for (; i + 4 * kVw<T> <= channels; i += 4 * kVw<T>) vectors<4>(out, i);
+    for (; i + kVw<T> <= channels; i += kVw<T>) vectors<1>(out, i);
+    for (; i < channels; ++i) {
+      T sum = first ? T(0) : out[i];
+      for (int64_t t = 0; t < count; ++t) sum += weight[t] * at[t][i];
+      out[i] = sum;
+    }
+    count = 0;
+    first = false;
+  }
+
+  template <int kCount>
+  void vectors(T* out, int64_t i) const {
+    Vec<T> sum[kCount];
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) sum[v] = first ? Vec<T>{} : load(out + i + v * kVw<T>);
+    for (int64_t t = 0; t < count; ++t) {
+      const T* x = at[t] + i;
+#pragma GCC unroll 4
+      for (int v = 0; v < kCount; ++v) sum[v] += weight[t] * load(x + v * kVw<T>);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) store(out + i + v * kVw<T>, sum[v]);
+  }
+};
 
 template <class T>
-void backward(const T* gy, T* gx, const ResizeShape& g) {
-  parallel(g.n * g.h, grain_for(4 * g.w * g.c), [&](int64_t begin, int64_t end, int) {
+void backward(const T* gy, T* gx, const ResizeShape& g, ResizeSource* sources) {
+  find_sources(g, sources);
+  parallel(g.n * g.h, grain_for(8 * g.w * g.c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
-      T* gx_row = gx + row * g.w * g.c;
-      fill(gx_row, g.w * g.c, T(0));
-      for (int64_t p = 0; p < g.p; ++p) {
-        const double fy = source_of(p, g.h, g.p, g.mode).weight_of(row % g.h);
-        if (fy != 0) add_row(gy + (row / g.h * g.p + p) * g.q * g.c, gx_row, fy, g);
+      const int64_t h = row % g.h;
+      const T* image = gy + row / g.h * g.p * g.q * g.c;  // (P, Q, C)
+      Readers rows{sources, g.p}, columns{sources + g.p, g.q};
+      rows.move_to(h);
+      for (int64_t w = 0; w < g.w; ++w) {
+        columns.move_to(w);
+        T* out = gx + (row * g.w + w) * g.c;
+        Weighted<T> list;
+        for (int64_t p = rows.first; p < rows.last; ++p) {
+          const double fy = weight_of(rows.sources[p], h);
+          if (fy == 0) continue;
+          for (int64_t q = columns.first; q < columns.last; ++q) {
+            const double fx = weight_of(columns.sources[q], w);
+            if (fx != 0) list.add(image + (p * g.q + q) * g.c, fx * fy, out, g.c);
+          }
+        }
+        list.flush(out, g.c);
       }
     }
   });

@@ -27,7 +27,7 @@ inline T largest(const T* x, int64_t n) {
 
 template <class T>
 void softmax(const T* x, T* y, int64_t rows, int64_t c, bool log) {
-  parallel(rows, grain_for(20 * c), [&](int64_t begin, int64_t end, int) {
+  parallel(rows, grain_for(6 * c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const T* in = x + row * c;
       T* out = y + row * c;
@@ -50,7 +50,7 @@ void softmax(const T* x, T* y, int64_t rows, int64_t c, bool log) {
 
 template <class T>
 void softmax_grad(const T* gy, const T* y, T* gx, int64_t rows, int64_t c, bool log) {
-  parallel(rows, grain_for(20 * c), [&](int64_t begin, int64_t end, int) {
+  parallel(rows, grain_for(6 * c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const T *g = gy + row * c, *v = y + row * c;
       T* out = gx + row * c;
@@ -70,7 +70,7 @@ void softmax_grad(const T* gy, const T* y, T* gx, int64_t rows, int64_t c, bool 
 template <class T>
 void cross_entropy(const T* logits, const int64_t* labels, double* loss, T* lse, int64_t rows,
                    int64_t c, double smoothing) {
-  parallel(rows, grain_for(20 * c), [&](int64_t begin, int64_t end, int) {
+  parallel(rows, grain_for(6 * c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const T* in = logits + row * c;
       const T m = largest(in, c);
@@ -92,7 +92,7 @@ template <class T>
 void cross_entropy_grad(const Upstream<T>& g, const T* logits, const int64_t* labels, const T* lse,
                         T* gx, int64_t rows, int64_t c, double smoothing) {
   const T at_label = static_cast<T>(1 - smoothing), spread = static_cast<T>(smoothing / c);
-  parallel(rows, grain_for(20 * c), [&](int64_t begin, int64_t end, int) {
+  parallel(rows, grain_for(6 * c), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const T* in = logits + row * c;
       T* out = gx + row * c;
