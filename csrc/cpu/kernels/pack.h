@@ -154,6 +154,14 @@ void pack_piece(const GemmJob<T>& job, int64_t group, int64_t column, int64_t co
     return;
   }
   const T* first = job.b.base + job.b.offset + group * job.b.group_stride + l0;
+  if (width < 4) {  // two doubles of 16 bytes
+    for (int64_t l = 0; l < count; ++l) {
+      for (int64_t j = 0; j < width; ++j) {
+        dst[l * width + j] = j < columns ? first[(column + j) * job.b.s2 + l] : T(0);
+      }
+    }
+    return;
+  }
   alignas(64) T zeros[kPackRows] = {};
   for (int64_t j = 0; j < width; j += 4) {
     const T* rows[4];
