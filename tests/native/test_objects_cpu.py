@@ -49,9 +49,11 @@ def findings(isa, defined):
 
 
 def trees():
-    """{build tree: {isa: {kernel file: object}}}"""
+    """{build tree: {isa: {kernel file: object}}}; not those that sanitizers add calls to."""
     found = defaultdict(lambda: defaultdict(dict))
     for path in sorted(ROOT.glob("build/**/fc_kernels_*.dir/kernels/*.cpp.o")):
+        if any(part.startswith("sanitize-") for part in path.parts):
+            continue
         folder = path.parents[1]
         isa = folder.name.removeprefix("fc_kernels_").removesuffix(".dir")
         found[folder.parent][isa][path.name.removesuffix(".o")] = path
