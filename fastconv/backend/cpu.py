@@ -11,6 +11,7 @@ from fastconv import _cpu
 from fastconv.backend.cpu_check import check_float as _check
 from fastconv.backend.cpu_check import check_float_dtype
 from fastconv.backend.cpu_layers import *  # noqa: F403
+from fastconv.backend.cpu_cost import cost
 from fastconv.backend.problem import NO_EPILOGUE
 from fastconv.errors import AlgorithmError
 
@@ -55,23 +56,29 @@ def _is_matrix_product(p):
     return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
 
 
-def conv2d_algorithms(problem, direction, dtype):
-    """Names of the algorithms that fit, best first: "1x1" (a plain matrix product),
-    "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit" (the image is
-    gathered while it is packed), "im2col" (columns in the workspace)."""
-    special = ()
-    if _is_matrix_product(problem):
-        special = ("1x1",)
-    elif _is_depthwise(problem):
-        special = ("direct_depthwise",)
-    elif _is_grouped(problem):
-        special = ("direct_grouped",)
-    return (*special, "implicit", "im2col")
-
-
 @functools.cache
+def conv2d_algorithms(problem, direction, dtype):
+    """Names of the algorithms that fit, the cheapest by cpu_cost.py first: "1x1" (a plain matrix
+    product), "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit"
+    (tiles of a matrix product that read the image where it lies), "im2col" (columns in the
+    workspace)."""
+    fits = (*_special(problem), "implicit", "im2col")
+    itemsize = np.dtype(dtype).itemsize
+    return tuple(
+        sorted(fits, key=lambda name: cost(problem, direction, name, itemsize, isa()).cycles)
+    )
+
+
+def _special(problem):
+    if _is_matrix_product(problem):
+        return ("1x1",)
+    if _is_depthwise(problem):
+        return ("direct_depthwise",)
+    return ("direct_grouped",) if _is_grouped(problem) else ()
+
+
 def conv2d_choose(problem, direction, dtype, precision):
-    """The first that fits: the special cases first, then the one without a large workspace."""
+    """The cheapest that fits. All have the precision of "ieee"."""
     return conv2d_algorithms(problem, direction, dtype)[0]
 
 

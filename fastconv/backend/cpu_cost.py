@@ -1,0 +1,107 @@
+"""What a convolution costs on the CPU by each algorithm: `conv2d_choose` takes the cheapest.
+
+A pure function of the problem, in cycles of one core. It knows what sets the algorithms apart (lanes
+and rows of a tile left empty, work per window instead of per value, columns written and read
+again); the rates below were fitted to measurements (benchmarks/layers.py) and only their ratios
+matter, so they serve every machine.
+"""
+
+from math import ceil, gcd
+from typing import NamedTuple
+
+from fastconv.backend.problem import Conv2dProblem
+
+VECTOR_BYTES = {"avx512": 64, "avx2": 32, "baseline": 16, "neon": 16}
+ROWS = {"avx512": 14, "avx2": 6, "baseline": 4, "neon": 12}  # kMr of csrc/cpu/kernels/simd.h
+
+FMA_PER_CYCLE = 2
+BYTES_PER_CYCLE = 8  # of memory, one core's share
+TILE = 60  # cycles to begin a tile, to finish and store it
+PIXEL = 6  # per pixel and tap of a block: finding the rows
+GROUP = 300  # per group, block or chunk: what is set up anew
+DIRECT = 0.5  # of the multiply-adds per cycle that the direct kernels reach
+GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered one by one
+WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
+
+
+class Cost(NamedTuple):
+    """Cycles of arithmetic with what surrounds it, and cycles of moving bytes; they overlap."""
+
+    arithmetic: float
+    memory: float
+
+    @property
+    def cycles(self) -> float:
+        return max(self.arithmetic, self.memory)
+
+
+class Product(NamedTuple):
+    """A direction as a matrix product per group: C (m, n) = A (m, k) B (k, n); taps that k or n
+    hold, on average."""
+
+    m: int
+    n: int
+    k: float
+    taps: float
+
+
+def product_of(p: Conv2dProblem, direction: str) -> Product:
+    """dgrad: a row sums the taps of its phase of the stride, which may be none."""
+    cg, kg = p.c // p.groups, p.k // p.groups
+    pixels, taps = p.n * p.p * p.q, p.r * p.s
+    if direction == "fwd":
+        return Product(pixels, kg, taps * cg, taps)
+    if direction == "wgrad":
+        return Product(kg, taps * cg, pixels, taps)
+    phases = _steps(p.stride[0], p.dilation[0]) * _steps(p.stride[1], p.dilation[1])
+    return Product(p.n * p.h * p.w, cg, taps / phases * kg, taps / phases)
+
+
+def _steps(stride, dilation):
+    return stride // gcd(stride, dilation)
+
+
+def _compulsory(p, itemsize):
+    elements = p.n * p.h * p.w * p.c + p.n * p.p * p.q * p.k + p.k * p.r * p.s * p.c // p.groups
+    return elements * itemsize / BYTES_PER_CYCLE
+
+
+def _tiles(p, direction, itemsize, isa):
+    """The register tiles of csrc/cpu/kernels/gemm_*.cpp."""
+    lanes, rows = VECTOR_BYTES[isa] // itemsize, ROWS[isa]
+    m, n, k, taps = product_of(p, direction)
+    few = n < taps * lanes  # channels: windows are packed, not the lines of the image
+    wgrad = direction == "wgrad"
+    vectors = taps * ceil(n / taps / lanes) if wgrad and not few else ceil(n / lanes)
+    tiles = ceil(m / rows) * ceil(vectors / 2)
+    if wgrad:
+        copied = k * (WINDOW if few else vectors)
+        around = ceil(k / 384) * (tiles * TILE + GROUP) + copied
+    else:
+        around = tiles * TILE + ceil(m / rows / 16) * GROUP * ceil(vectors / 2)
+    found = 0 if wgrad else m * taps * PIXEL  # once for all groups
+    return p.groups * (m * k * vectors / FMA_PER_CYCLE + around) + found
+
+
+def _direct(p, itemsize, isa):
+    """Vectors along the channels: csrc/cpu/kernels/lanes*.cpp."""
+    lanes = VECTOR_BYTES[isa] // itemsize
+    cg, kg = p.c // p.groups, p.k // p.groups
+    spread = (cg == 1 and kg == 1) or (cg == kg and lanes % cg == 0)
+    filled = p.k / (lanes * ceil(p.k / lanes))
+    return p.macs / filled / (FMA_PER_CYCLE * lanes * DIRECT if spread else GATHERED)
+
+
+def cost(p: Conv2dProblem, direction: str, algorithm: str, itemsize: int, isa: str) -> Cost:
+    """Of one pass. algorithm: a name of cpu.conv2d_algorithms."""
+    memory = _compulsory(p, itemsize)
+    if algorithm.startswith("direct"):
+        return Cost(_direct(p, itemsize, isa), memory)
+    arithmetic = _tiles(p, direction, itemsize, isa)
+    if algorithm == "im2col":
+        windows = product_of(p, "fwd" if direction == "wgrad" else direction)
+        memory += 2 * p.groups * windows.m * windows.k * itemsize / BYTES_PER_CYCLE
+        arithmetic += p.groups * windows.m * windows.taps * PIXEL
+    elif algorithm == "1x1":
+        arithmetic -= 0 if direction == "wgrad" else p.n * p.p * p.q * PIXEL
+    return Cost(arithmetic, memory)
