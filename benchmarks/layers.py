@@ -1,6 +1,9 @@
 """Every distinct convolution of networks: GFLOP/s, per cent of the FMA peak, beside PyTorch.
 
 python benchmarks/layers.py [--models 'resnet50' ...] [--batch 8] [--repeats 5] [--peers torch]
+
+"% peak": of multiply-adds on registers, measured in the same rounds. "% bound": of that peak or of
+the copy bandwidth for x, w and y once, whichever takes longer.
 """
 
 import argparse
@@ -12,16 +15,17 @@ from pathlib import Path
 from rich.progress import track
 
 import fastconv as fc
-from fastconv.bench.layers import DIRECTIONS, distinct_layers, measure_layers
+from fastconv.bench.layers import DIRECTIONS, distinct_layers, measure_layers, upcoming_layers
 from fastconv.bench.machine import describe
 
 
-def line(r, peak):
+def line(r, bandwidth):
     p = r.problem
     shape = f"{p.n}x{p.h}x{p.w}x{p.c} {p.r}x{p.s}/{p.stride[0]} g{p.groups} -> {p.k}"
     ours = r.rate("fastconv")
     text = (
-        f"{shape:<34} {r.direction:<6} {r.algorithm:<17} {ours / 1e9:7.0f} {100 * ours / peak:6.1f}"
+        f"{shape:<34} {r.direction:<6} {r.algorithm:<17} {ours / 1e9:7.0f} "
+        f"{100 * ours / r.peak:6.1f} {100 * r.bound(bandwidth) / r.times['fastconv'].median:7.1f}"
     )
     if "torch" in r.times:
         ratio = r.times["torch"].median / r.times["fastconv"].median
@@ -36,11 +40,16 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--directions", nargs="+", default=DIRECTIONS, choices=DIRECTIONS)
     parser.add_argument("--peers", choices=["torch"])
+    parser.add_argument(
+        "--upcoming", action="store_true", help="also layers of networks that are not built yet"
+    )
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
 
     names = [n for pattern in options.models for n in fc.models.list_models(pattern)]
     layers = distinct_layers(dict.fromkeys(names), options.batch)
+    if options.upcoming:
+        layers |= upcoming_layers(options.batch)
     peer = import_module("fastconv.bench.torch_peer").convolution if options.peers else None
     machine = describe()
     results = list(
@@ -52,10 +61,10 @@ def main():
         )
     )
     head = f"{'x NxHxWxC, window, groups -> K':<34} {'pass':<6} {'algorithm':<17}"
-    head += " GFLOP/s % peak"
+    head += " GFLOP/s % peak % bound"
     print(head + ("     torch times it" if peer else ""))
     for r in results:
-        print(line(r, machine.fma_peak))
+        print(line(r, machine.copy_bandwidth))
     print(
         f"{machine.processor}, {machine.threads} threads, peak {machine.fma_peak / 1e9:.0f} GFLOP/s"
     )

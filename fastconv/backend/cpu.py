@@ -10,8 +10,8 @@ import numpy as np
 from fastconv import _cpu
 from fastconv.backend.cpu_check import check_float as _check
 from fastconv.backend.cpu_check import check_float_dtype
-from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.cpu_cost import cost
+from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.problem import NO_EPILOGUE
 from fastconv.errors import AlgorithmError
 

@@ -1,9 +1,9 @@
 """What a convolution costs on the CPU by each algorithm: `conv2d_choose` takes the cheapest.
 
-A pure function of the problem, in cycles of one core. It knows what sets the algorithms apart (lanes
-and rows of a tile left empty, work per window instead of per value, columns written and read
-again); the rates below were fitted to measurements (benchmarks/layers.py) and only their ratios
-matter, so they serve every machine.
+A pure function of the problem, in cycles of one core. It knows what sets the algorithms apart:
+lanes and rows of a tile left empty, work per window instead of per value, columns written and read
+again. The rates below were fitted to measurements and only their ratios matter, so they serve every
+machine.
 """
 
 from math import ceil, gcd

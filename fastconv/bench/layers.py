@@ -1,16 +1,19 @@
 """Every distinct convolution of the networks: forward and both gradients, ours and PyTorch's.
 
 The problems come from meta traces of the registered networks, so a new network's layers are
-measured without being listed anywhere.
+measured without being listed anywhere. Forward is that of inference: its packed weights are kept
+with the parameter. The machine's multiply-add peak is measured in the same rounds.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 import fastconv as fc
 from fastconv.backend import NO_EPILOGUE, Conv2dProblem, table_for
+from fastconv.bench.machine import fma_run
 from fastconv.bench.timing import Timing, time_interleaved
 from fastconv.core import Spec, Tensor
 from fastconv.ops.conv2d import (
@@ -21,6 +24,42 @@ from fastconv.ops.conv2d import (
 )
 
 DIRECTIONS = ("fwd", "dgrad", "wgrad")
+
+# (size, channels, filters, window, stride, groups) of networks that are not built yet
+UPCOMING = {
+    "mobilenet_v2": (
+        (112, 32, 32, 3, 1, 32),
+        (112, 96, 96, 3, 2, 96),
+        (56, 144, 144, 3, 1, 144),
+        (56, 144, 144, 3, 2, 144),
+        (28, 192, 192, 3, 1, 192),
+        (28, 192, 192, 3, 2, 192),
+        (14, 384, 384, 3, 1, 384),
+        (14, 576, 576, 3, 1, 576),
+        (14, 576, 576, 3, 2, 576),
+        (7, 960, 960, 3, 1, 960),
+        (112, 32, 16, 1, 1, 1),
+        (56, 24, 144, 1, 1, 1),
+        (56, 144, 24, 1, 1, 1),
+        (14, 64, 384, 1, 1, 1),
+        (7, 960, 160, 1, 1, 1),
+    ),
+    "efficientnet_b0": (
+        (56, 144, 144, 5, 2, 144),
+        (28, 240, 240, 5, 1, 240),
+        (14, 480, 480, 5, 1, 480),
+        (14, 672, 672, 5, 2, 672),
+        (7, 1152, 1152, 5, 1, 1152),
+    ),
+    "convnext_tiny": ((56, 96, 96, 7, 1, 96), (14, 384, 384, 7, 1, 384)),
+    "resnext50_32x4d": (
+        (56, 128, 128, 3, 1, 32),
+        (56, 256, 256, 3, 2, 32),
+        (28, 256, 256, 3, 1, 32),
+        (14, 512, 512, 3, 1, 32),
+        (7, 1024, 1024, 3, 1, 32),
+    ),
+}
 CONVOLUTIONS = ("Conv2d", "ConvBnAct")
 
 
@@ -33,11 +72,23 @@ class LayerResult:
     algorithm: str
     networks: tuple[str, ...]
     uses: int  # how often the networks have it
-    times: dict[str, Timing]
+    times: dict[str, Timing]  # of the sides, and of "peak"
+    peak_flops: float  # of one run of "peak"
 
     def rate(self, side: str) -> float:
         """FLOP/s, 2 x MACs over the median; products with padding count."""
         return 2 * self.problem.macs / self.times[side].median
+
+    @property
+    def peak(self) -> float:
+        """FLOP/s of multiply-adds on registers in the same rounds."""
+        return self.peak_flops / self.times["peak"].median
+
+    def bound(self, bandwidth: float) -> float:
+        """Seconds that the arithmetic at peak, or the operands once through memory, take."""
+        p, itemsize = self.problem, 4
+        elements = sum(prod(shape) for shape in (p.x_shape, p.w_shape, p.y_shape))
+        return max(2 * p.macs / self.peak, elements * itemsize / bandwidth)
 
 
 def distinct_layers(names, batch) -> dict[Conv2dProblem, Counter]:
@@ -57,6 +108,19 @@ def distinct_layers(names, batch) -> dict[Conv2dProblem, Counter]:
     return layers
 
 
+def upcoming_layers(batch) -> dict[Conv2dProblem, Counter]:
+    """The same for networks that are not built yet."""
+    layers: dict[Conv2dProblem, Counter] = {}
+    for name, rows in UPCOMING.items():
+        for size, c, k, window, stride, groups in rows:
+            x = Spec((batch, size, size, c), np.dtype("float32"))
+            w = Spec((k, window, window, c // groups), x.dtype)
+            pad = (window // 2,) * 4
+            problem = conv2d_problem("layers", x, w, (stride, stride), pad, (1, 1), groups)
+            layers.setdefault(problem, Counter())[name] += 1
+    return layers
+
+
 def _arrays(problem, rng):
     shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
     return [rng.standard_normal(shape, np.float32) for shape in shapes]
@@ -65,8 +129,9 @@ def _arrays(problem, rng):
 def _ours(problem, x, w, gy):
     K = table_for([x])
     y = K.empty(problem.y_shape, x.dtype)
+    parameter = fc.nn.Parameter(w)
     return {
-        "fwd": lambda: conv2d_forward(K, x, w, y, problem, NO_EPILOGUE),
+        "fwd": lambda: conv2d_forward(K, x, parameter.data, y, problem, NO_EPILOGUE, parameter),
         "dgrad": lambda: input_gradient(K, gy, w, problem),
         "wgrad": lambda: weight_gradient(K, x, gy, problem),
     }
@@ -75,13 +140,14 @@ def _ours(problem, x, w, gy):
 def measure_layers(layers, repeats, peer=None, directions=DIRECTIONS):
     """Yields a LayerResult per problem and direction; peer: a function like _ours, or None."""
     rng = np.random.default_rng(0)
+    peak, peak_flops, _ = fma_run()
     for problem, networks in layers.items():
         x, w, gy = _arrays(problem, rng)
         sides = {"fastconv": _ours(problem, x, w, gy)}
         if peer is not None:
             sides["torch"] = peer(problem, x, w, gy)
         for direction in directions:
-            runs = {side: passes[direction] for side, passes in sides.items()}
+            runs = {side: passes[direction] for side, passes in sides.items()} | {"peak": peak}
             yield LayerResult(
                 problem,
                 direction,
@@ -89,4 +155,5 @@ def measure_layers(layers, repeats, peer=None, directions=DIRECTIONS):
                 tuple(networks),
                 networks.total(),
                 time_interleaved(runs, repeats),
+                peak_flops,
             )

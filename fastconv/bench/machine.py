@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -91,16 +92,22 @@ def commit() -> str:
     return out.stdout.strip() or "unknown"
 
 
-def fma_peak() -> tuple[float, str]:
-    """(float32 FLOP/s on all threads, how that was measured), best of 7."""
+def fma_run() -> tuple[Callable[[], object], float, str]:
+    """(what keeps the multiply-add units of all threads busy for some milliseconds, its float32
+    FLOP, its name)."""
     if select.NATIVE_BUILT:
-        rounds = 1 << 21
-        flops = _cpu.run_fma(rounds)
-        return flops / _best(lambda: _cpu.run_fma(rounds)), "multiply-adds on registers"
+        rounds = 1 << 19
+        return lambda: _cpu.run_fma(rounds), _cpu.run_fma(rounds), "multiply-adds on registers"
     # without kernels of our own the best matrix product of NumPy's BLAS stands for it
     n = 1536
     a, b, c = (np.ones((n, n), np.float32) for _ in range(3))
-    return 2 * n**3 / _best(lambda: np.matmul(a, b, out=c)), "NumPy matmul 1536"
+    return lambda: np.matmul(a, b, out=c), 2 * n**3, "NumPy matmul 1536"
+
+
+def fma_peak() -> tuple[float, str]:
+    """(float32 FLOP/s on all threads, how that was measured), best of 7."""
+    run, flops, how = fma_run()
+    return flops / _best(run), how
 
 
 def copy_bandwidth() -> float:
