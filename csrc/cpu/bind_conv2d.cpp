@@ -19,8 +19,9 @@ Direction parse_direction(const std::string& name) {
 Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
-  if (name == "direct_depthwise" && p.groups == p.c) return Algorithm::kLanes;
-  if (name == "direct_grouped" && p.groups > 1) return Algorithm::kLanes;
+  if (name == "direct_depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
+  if (name == "staged_depthwise" && p.groups == p.c) return Algorithm::kLanes;
+  if (name == "staged_grouped" && p.groups > 1) return Algorithm::kLanes;
   if (name == "1x1" && p.r == 1 && p.s == 1 && p.groups == 1 && p.stride_h == 1 &&
       p.stride_w == 1 && p.p == p.h && p.q == p.w && p.pad_top == 0 && p.pad_left == 0) {
     return Algorithm::kMatrix;

@@ -5,7 +5,8 @@
 //   dgrad  gx (N*H*W, C)   = windows(gy) (.., R*S*K) @ w (R*S*K, C), once per phase of the stride
 //   wgrad  gw (K, R*S*C)   = gy^T (K, N*P*Q) @ windows(x) (N*P*Q, R*S*C)
 //
-// "implicit" gathers windows while it packs; "im2col" first stores them, kColumnBytes at a time.
+// "implicit" reads windows where they lie; "im2col" first stores them, kColumnBytes at a time.
+// Depthwise forward and input gradient are the same jobs with a channel per group.
 #include "cpu/conv_engine.h"
 
 #include <algorithm>
@@ -216,6 +217,7 @@ struct Pieces {
 template <class T>
 int64_t ConvEngine<T>::job_workspace(const GemmJob<T>& job, Algorithm algorithm,
                                      int threads) const {
+  if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise_workspace(job, threads);
   if (algorithm != Algorithm::kIm2col) return gemm_.workspace(job, threads);
   const Pieces<T> pieces(job);
   int64_t bytes = gemm_.workspace(pieces.piece(0, 0, pieces.rows, nullptr), threads);
@@ -229,6 +231,7 @@ int64_t ConvEngine<T>::job_workspace(const GemmJob<T>& job, Algorithm algorithm,
 template <class T>
 void ConvEngine<T>::run(const GemmJob<T>& job, Algorithm algorithm, int threads,
                         void* workspace) const {
+  if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise(job, threads, workspace);
   if (algorithm != Algorithm::kIm2col) return gemm_.run(job, threads, workspace);
   const Pieces<T> pieces(job);
   const auto address = (reinterpret_cast<uintptr_t>(workspace) + 63) / 64 * 64;
@@ -250,7 +253,10 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
                                  int threads, bool packed) const {
   const T* none = nullptr;
   T* out = nullptr;
-  if (algorithm == Algorithm::kLanes) return lanes_.workspace(p, direction, threads);
+  const bool is_depthwise = algorithm == Algorithm::kDepthwise;
+  if (algorithm == Algorithm::kLanes || (direction == Direction::kWgrad && is_depthwise)) {
+    return lanes_.workspace(p, direction, threads);
+  }
   if (direction == Direction::kFwd) {
     // enough for any prologue and epilogue; what they point at is not read
     static const T any_scale = 0;
@@ -261,7 +267,9 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
     epilogue.sums = &any_sum;
     GemmJob<T> job = fwd_job(p, algorithm, none, none, out, prologue, epilogue);
     job.packed_b = packed ? &any_scale : nullptr;
-    return job_workspace(job, algorithm, threads);
+    // with a prologue the lane kernels do it
+    const int64_t staged = is_depthwise ? lanes_.workspace(p, direction, threads) : 0;
+    return std::max(staged, job_workspace(job, algorithm, threads));
   }
   if (direction == Direction::kWgrad) {
     return job_workspace(wgrad_job(p, algorithm, none, none, out, {}), algorithm, threads);
@@ -290,7 +298,7 @@ template <class T>
 void ConvEngine<T>::fwd(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* w,
                         const T* packed, T* y, const Prologue<T>& prologue,
                         const Epilogue<T>& epilogue, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kLanes) {
+  if (algorithm == Algorithm::kLanes || (algorithm == Algorithm::kDepthwise && prologue.scale)) {
     lanes_.fwd(p, x, w, y, threads, workspace, prologue, epilogue);
   } else {
     GemmJob<T> job = fwd_job(p, algorithm, x, w, y, prologue, epilogue);
@@ -314,7 +322,7 @@ void ConvEngine<T>::dgrad(const Conv2dProblem& p, Algorithm algorithm, const T* 
 template <class T>
 void ConvEngine<T>::wgrad(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* gy,
                           T* gw, const Prologue<T>& prologue, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kLanes) {
+  if (algorithm == Algorithm::kLanes || algorithm == Algorithm::kDepthwise) {
     lanes_.wgrad(p, x, gy, gw, threads, workspace, prologue);
   } else {
     run(wgrad_job(p, algorithm, x, gy, gw, prologue), algorithm, threads, workspace);

@@ -6,7 +6,7 @@
 
 namespace fc {
 
-enum class Algorithm { kImplicit, kIm2col, kMatrix, kLanes };
+enum class Algorithm { kImplicit, kIm2col, kMatrix, kDepthwise, kLanes };
 
 template <class T>
 class ConvEngine {

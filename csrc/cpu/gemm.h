@@ -82,6 +82,9 @@ struct GemmFunctions {
   // Bytes that run needs for this many threads.
   int64_t (*workspace)(const GemmJob<T>& job, int threads);
   void (*run)(const GemmJob<T>& job, int threads, void* workspace);
+  // The same where each group is one channel (m rows, n = 1): no a_by_k, accumulate or prologue.
+  int64_t (*depthwise_workspace)(const GemmJob<T>& job, int threads);
+  void (*depthwise)(const GemmJob<T>& job, int threads, void* workspace);
   // Elements of a packed b, and packing it: for a product without a_by_k.
   int64_t (*packed_elements)(const GemmJob<T>& job);
   void (*pack)(const GemmJob<T>& job, T* packed);

@@ -58,23 +58,27 @@ def _is_matrix_product(p):
 
 @functools.cache
 def conv2d_algorithms(problem, direction, dtype):
-    """Names of the algorithms that fit, the cheapest by cpu_cost.py first: "1x1" (a plain matrix
-    product), "direct_depthwise" and "direct_grouped" (vectors along the channels), "implicit"
-    (tiles of a matrix product that read the image where it lies), "im2col" (columns in the
-    workspace)."""
-    fits = (*_special(problem), "implicit", "im2col")
+    """Names of the algorithms that fit, the cheapest by cpu_cost.py first.
+
+    "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image where
+    it lies; "im2col": the same on columns in the workspace; "direct_depthwise": pixels where they
+    lie, channel by channel; "staged_depthwise", "staged_grouped": rows copied first, for vectors
+    along the channels.
+    """
+    fits = (*_special(problem, direction), "implicit", "im2col")
     itemsize = np.dtype(dtype).itemsize
     return tuple(
-        sorted(fits, key=lambda name: cost(problem, direction, name, itemsize, isa()).cycles)
+        sorted(fits, key=lambda name: cost(problem, direction, name, itemsize, isa()).rank)
     )
 
 
-def _special(problem):
+def _special(problem, direction):
     if _is_matrix_product(problem):
         return ("1x1",)
     if _is_depthwise(problem):
-        return ("direct_depthwise",)
-    return ("direct_grouped",) if _is_grouped(problem) else ()
+        direct = direction != "wgrad" and problem.k == problem.c
+        return ("direct_depthwise", "staged_depthwise") if direct else ("staged_depthwise",)
+    return ("staged_grouped",) if _is_grouped(problem) else ()
 
 
 def conv2d_choose(problem, direction, dtype, precision):

@@ -19,7 +19,9 @@ BYTES_PER_CYCLE = 8  # of memory, one core's share
 TILE = 60  # cycles to begin a tile, to finish and store it
 PIXEL = 6  # per pixel and tap of a block: finding the rows
 GROUP = 300  # per group, block or chunk: what is set up anew
-DIRECT = 0.5  # of the multiply-adds per cycle that the direct kernels reach
+DIRECT = 0.4  # of the multiply-adds per cycle that depthwise kernels reach on the image itself
+STAGED = 0.6  # the same on rows that were copied, which costs
+STAGE = 4  # cycles per vector of the source
 GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered one by one
 WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
 
@@ -33,6 +35,11 @@ class Cost(NamedTuple):
     @property
     def cycles(self) -> float:
         return max(self.arithmetic, self.memory)
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Where memory is the limit, the one with less to do leaves it more."""
+        return self.cycles, self.arithmetic
 
 
 class Product(NamedTuple):
@@ -83,20 +90,32 @@ def _tiles(p, direction, itemsize, isa):
     return p.groups * (m * k * vectors / FMA_PER_CYCLE + around) + found
 
 
-def _direct(p, itemsize, isa):
-    """Vectors along the channels: csrc/cpu/kernels/lanes*.cpp."""
+def _depthwise(p, direction, itemsize, isa):
+    """Pixels where they lie: csrc/cpu/kernels/depthwise.cpp."""
+    lanes = VECTOR_BYTES[isa] // itemsize
+    m, _, _, taps = product_of(p, direction)
+    vectors = ceil(p.c / lanes)
+    return m * taps * (vectors / (FMA_PER_CYCLE * DIRECT) + PIXEL / 3)
+
+
+def _staged(p, direction, itemsize, isa):
+    """Rows copied for vectors along the channels: csrc/cpu/kernels/lanes*.cpp."""
     lanes = VECTOR_BYTES[isa] // itemsize
     cg, kg = p.c // p.groups, p.k // p.groups
     spread = (cg == 1 and kg == 1) or (cg == kg and lanes % cg == 0)
     filled = p.k / (lanes * ceil(p.k / lanes))
-    return p.macs / filled / (FMA_PER_CYCLE * lanes * DIRECT if spread else GATHERED)
+    source = p.n * p.p * p.q * p.k if direction == "dgrad" else p.n * p.h * p.w * p.c
+    products = p.macs / filled / (FMA_PER_CYCLE * lanes * STAGED if spread else GATHERED)
+    return products + source / lanes * STAGE
 
 
 def cost(p: Conv2dProblem, direction: str, algorithm: str, itemsize: int, isa: str) -> Cost:
     """Of one pass. algorithm: a name of cpu.conv2d_algorithms."""
     memory = _compulsory(p, itemsize)
-    if algorithm.startswith("direct"):
-        return Cost(_direct(p, itemsize, isa), memory)
+    if algorithm == "direct_depthwise":
+        return Cost(_depthwise(p, direction, itemsize, isa), memory)
+    if algorithm.startswith("staged"):
+        return Cost(_staged(p, direction, itemsize, isa), memory)
     arithmetic = _tiles(p, direction, itemsize, isa)
     if algorithm == "im2col":
         windows = product_of(p, "fwd" if direction == "wgrad" else direction)

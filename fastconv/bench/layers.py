@@ -15,7 +15,7 @@ import fastconv as fc
 from fastconv.backend import NO_EPILOGUE, Conv2dProblem, table_for
 from fastconv.bench.machine import fma_run
 from fastconv.bench.timing import Timing, time_interleaved
-from fastconv.core import Spec, Tensor
+from fastconv.core import Spec, Tensor, own_copy
 from fastconv.ops.conv2d import (
     conv2d_forward,
     conv2d_problem,
@@ -122,8 +122,9 @@ def upcoming_layers(batch) -> dict[Conv2dProblem, Counter]:
 
 
 def _arrays(problem, rng):
+    # as in a network, in memory that begins with a cache line; PyTorch is given the same arrays
     shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
-    return [rng.standard_normal(shape, np.float32) for shape in shapes]
+    return [own_copy(rng.standard_normal(s, np.float32), np.float32, "cpu") for s in shapes]
 
 
 def _ours(problem, x, w, gy):

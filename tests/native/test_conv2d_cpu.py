@@ -141,10 +141,9 @@ def test_directions_are_adjoint(name, dtype):
     x, w = operands(p, "fwd", dtype, integers=True)
     g = operands(p, "dgrad", dtype, integers=True)[0]
     products = set()
-    for algorithm in cpu.conv2d_algorithms(p, "fwd", np.dtype(dtype)):
-        products.add(np.vdot(run(cpu, p, "fwd", algorithm, x, w).astype("f8"), g))
-        products.add(np.vdot(run(cpu, p, "dgrad", algorithm, g, w).astype("f8"), x))
-        products.add(np.vdot(run(cpu, p, "wgrad", algorithm, x, g).astype("f8"), w))
+    for direction, a, b, other in (("fwd", x, w, g), ("dgrad", g, w, x), ("wgrad", x, g, w)):
+        for algorithm in cpu.conv2d_algorithms(p, direction, np.dtype(dtype)):
+            products.add(np.vdot(run(cpu, p, direction, algorithm, a, b).astype("f8"), other))
     assert len(products) == 1
 
 
@@ -197,8 +196,12 @@ def test_special_algorithms_are_offered_where_they_fit():
     dtype = np.dtype("f4")
     offered = {n: cpu.conv2d_algorithms(p, "fwd", dtype)[0] for n, p in PROBLEMS.items()}
     assert {n for n, a in offered.items() if a == "1x1"} == {"pointwise", "one_of_everything"}
-    depthwise = {n for n, a in offered.items() if a == "direct_depthwise"}
+    depthwise = {n for n, a in offered.items() if a.endswith("depthwise")}
     assert depthwise == {n for n in PROBLEMS if n.startswith("depthwise")}
+    strided, multiplied = PROBLEMS["depthwise_stride"], PROBLEMS["depthwise_multiplier"]
+    assert "direct_depthwise" in cpu.conv2d_algorithms(strided, "dgrad", dtype)
+    assert "direct_depthwise" not in cpu.conv2d_algorithms(strided, "wgrad", dtype)
+    assert "direct_depthwise" not in cpu.conv2d_algorithms(multiplied, "fwd", dtype)
 
 
 def test_misuse_is_refused_by_name():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -67,8 +68,12 @@ PROBLEMS = {
 }
 
 
-def algorithm_of(p):
-    return "direct_depthwise" if p.groups == p.c else "direct_grouped"
+def algorithms_of(p, direction, dtype=np.float32):
+    """Those for few channels per group."""
+    names = cpu.conv2d_algorithms(p, direction, np.dtype(dtype))
+    found = [name for name in names if name not in ("implicit", "im2col")]
+    assert ("staged_depthwise" if p.groups == p.c else "staged_grouped") in found
+    return found
 
 
 @pytest.fixture
@@ -83,19 +88,18 @@ def threads():
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_integers_are_exact_and_threads_do_not_matter(name, direction, dtype, threads):
     p = PROBLEMS[name]
-    algorithm = algorithm_of(p)
-    assert cpu.conv2d_algorithms(p, direction, np.dtype(dtype))[0] == algorithm
     exact = operands(p, direction, dtype, integers=True)
     expected = truth(p, direction, *exact)
     assert np.abs(expected).max(initial=0) < 2**24
     real = operands(p, direction, dtype, integers=False)
-    bits = set()
-    for n in (1, 2, 3, 7):
-        threads(n)
-        came = run(cpu, p, direction, algorithm, *exact)
-        np.testing.assert_array_equal(came, expected, err_msg=f"{n} threads")
-        bits.add(run(cpu, p, direction, algorithm, *real).tobytes())
-    assert len(bits) == 1
+    for algorithm in algorithms_of(p, direction, dtype):
+        bits = set()
+        for n in (1, 2, 3, 7):
+            threads(n)
+            came = run(cpu, p, direction, algorithm, *exact)
+            np.testing.assert_array_equal(came, expected, err_msg=f"{algorithm}, {n} threads")
+            bits.add(run(cpu, p, direction, algorithm, *real).tobytes())
+        assert len(bits) == 1, algorithm
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -106,10 +110,11 @@ def test_random_inputs_stay_within_the_error_bound(name, direction, dtype):
     a, b = operands(p, direction, dtype, integers=False)
     expected = truth(p, direction, a, b)
     magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    # c = 1: stated in lanes_tile.h and lanes_wgrad.cpp
+    # c = 1: stated in lanes_tile.h, lanes_wgrad.cpp and depth_tile.h
     bound = np.sqrt(sum_length(p, direction)) * np.finfo(dtype).eps * magnitude
-    error = np.abs(run(cpu, p, direction, algorithm_of(p), a, b) - expected)
-    assert (error <= bound).all(), f"{np.max(error - bound)} above the bound"
+    for algorithm in algorithms_of(p, direction, dtype):
+        error = np.abs(run(cpu, p, direction, algorithm, a, b) - expected)
+        assert (error <= bound).all(), f"{algorithm}: {np.max(error - bound)} above the bound"
 
 
 FUSED = (
@@ -139,26 +144,27 @@ def test_epilogue(name, dtype, with_sums, threads):
         sums = np.full((2, p.k), np.nan) if with_sums else None
         wide = (None if v is None else v.astype(np.float64) for v in case[:3])
         expected = truth(p, "fwd", x, w, epilogue=Epilogue(*wide, case.act, sums))
-        for n in (1, 3):
+        for algorithm, n in product(algorithms_of(p, "fwd"), (1, 3)):
             threads(n)
             came_sums = np.full((2, p.k), np.nan) if with_sums else None
             epilogue = case._replace(sums=came_sums)
-            came = run(cpu, p, "fwd", algorithm_of(p), x, w, epilogue=epilogue)
-            np.testing.assert_array_equal(came, expected)
+            came = run(cpu, p, "fwd", algorithm, x, w, epilogue=epilogue)
+            np.testing.assert_array_equal(came, expected, err_msg=algorithm)
             if with_sums:
-                np.testing.assert_array_equal(came_sums, sums)
+                np.testing.assert_array_equal(came_sums, sums, err_msg=algorithm)
 
 
 def test_sums_have_the_same_bits_for_any_threads(threads):
     p = PROBLEMS["bands"]
     x, w = operands(p, "fwd", np.float32, integers=False)
-    bits = set()
-    for n in (1, 2, 3, 7):
-        threads(n)
-        sums = np.full((2, p.k), np.nan)
-        run(cpu, p, "fwd", algorithm_of(p), x, w, epilogue=Epilogue(sums=sums))
-        bits.add(sums.tobytes())
-    assert len(bits) == 1
+    for algorithm in algorithms_of(p, "fwd"):
+        bits = set()
+        for n in (1, 2, 3, 7):
+            threads(n)
+            sums = np.full((2, p.k), np.nan)
+            run(cpu, p, "fwd", algorithm, x, w, epilogue=Epilogue(sums=sums))
+            bits.add(sums.tobytes())
+        assert len(bits) == 1, algorithm
 
 
 @pytest.mark.parametrize("direction", ("fwd", "wgrad"))
@@ -173,8 +179,9 @@ def test_prologue(name, dtype, direction):
     wide = Prologue(scale.astype("f8"), shift.astype("f8"), Activation("relu"))
     expected = truth(p, direction, a, b, prologue=wide)
     prologue = Prologue(scale, shift, Activation("relu"))
-    came = run(cpu, p, direction, algorithm_of(p), a, b, prologue=prologue)
-    np.testing.assert_array_equal(came, expected)
+    for algorithm in algorithms_of(p, direction, dtype):
+        came = run(cpu, p, direction, algorithm, a, b, prologue=prologue)
+        np.testing.assert_array_equal(came, expected, err_msg=algorithm)
 
 
 @pytest.mark.parametrize("isa", ("baseline", "avx2"))

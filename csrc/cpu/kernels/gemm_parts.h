@@ -45,4 +45,10 @@ bool is_dots(const GemmJob<double>& job);
 void dots_product(const GemmJob<float>& job);
 void dots_product(const GemmJob<double>& job);
 
+// depthwise.cpp: a channel per group.
+int64_t depthwise_workspace(const GemmJob<float>& job, int threads);
+int64_t depthwise_workspace(const GemmJob<double>& job, int threads);
+void depthwise_product(const GemmJob<float>& job, int threads, void* workspace);
+void depthwise_product(const GemmJob<double>& job, int threads, void* workspace);
+
 }  // namespace fc::FC_ISA

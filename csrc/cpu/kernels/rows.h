@@ -86,58 +86,78 @@ int64_t border_elements(const Taps<T>& taps) {
   return taps.merged ? taps.count() * kMr * taps.run : 0;
 }
 
-// Where the first tap of each row of a tile lies, and whether all taps of all rows are inside.
+// Rows [begin, end) of a tile that lie on one line: their first tap is at (h, w), (h, w + mul2),
+// ...
+template <class T>
+struct LineRun {
+  int64_t begin, end, h, w;
+  const T* at;  // (h, w), perhaps outside the image
+};
+
+// The rows of a tile, line by line.
 template <class T>
 struct Origins {
-  int64_t h[kMr], w[kMr];
-  const T* at[kMr];
-  bool inside = true;
+  LineRun<T> runs[kMr];
+  int count = 0;
+  bool inside = true;  // all taps of all rows
 
-  Origins(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t count) {
+  Origins(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t rows) {
     const int64_t span = taps.merged ? s.taps2 : 1;
     const int64_t reach1 = (taps.count1 - 1) * s.step1, reach2 = (taps.count2 - 1) * s.step2;
-    for (int64_t i = 0; i < count;) {
-      const int64_t h0 = cursor.i1 * s.mul1 + s.off1;
-      int64_t w0 = cursor.i2 * s.mul2 + s.off2;
-      const T* p = s.base + s.offset + cursor.i0 * s.s0 + h0 * s.s1 + w0 * s.s2;
-      const int64_t end = i + cursor.take(count - i), last = w0 + (end - i - 1) * s.mul2;
-      inside = inside && low(h0, reach1) >= 0 && high(h0, reach1) < s.h_end &&
-               low(w0, reach2) >= 0 && high(last, reach2) + span <= s.w_end;
-      for (; i < end; ++i) {
-        h[i] = h0;
-        w[i] = w0;
-        at[i] = p;
-        w0 += s.mul2;
-        p += s.mul2 * s.s2;
-      }
+    for (int64_t i = 0; i < rows;) {
+      const int64_t h = cursor.i1 * s.mul1 + s.off1, w = cursor.i2 * s.mul2 + s.off2;
+      const T* at = s.base + s.offset + cursor.i0 * s.s0 + h * s.s1 + w * s.s2;
+      const int64_t end = i + cursor.take(rows - i), last = w + (end - i - 1) * s.mul2;
+      inside = inside && low(h, reach1) >= 0 && high(h, reach1) < s.h_end && low(w, reach2) >= 0 &&
+               high(last, reach2) + span <= s.w_end;
+      runs[count++] = {i, end, h, w, at};
+      i = end;
     }
   }
   static int64_t low(int64_t a, int64_t reach) { return reach < 0 ? a + reach : a; }
   static int64_t high(int64_t a, int64_t reach) { return reach > 0 ? a + reach : a; }
 };
 
-// Rows of one tap at the image's border: false if none is inside.
+// Rows of a run for one tap (dh, dw), zeros where it is outside; false if it is everywhere.
 template <class T>
-bool find_at_border(const Source<T>& s, const Taps<T>& taps, const Origins<T>& origins,
-                    int64_t count, int64_t dh, int64_t dw, const T* zeros, T*& border,
-                    const T** rows) {
-  const int64_t span = taps.merged ? s.taps2 : 1, move = dh * s.s1 + dw * s.s2;
-  const uint64_t h_end = s.h_end, w_end = s.w_end < span ? 0 : s.w_end - span + 1;
-  bool any = false;
-  for (int64_t i = 0; i < count; ++i) {
-    const bool inside = (static_cast<uint64_t>(origins.h[i] + dh) < h_end) &
-                        (static_cast<uint64_t>(origins.w[i] + dw) < w_end);
-    rows[i] = inside ? origins.at[i] + move : zeros;
-    any |= inside;
+inline bool find_run(const Source<T>& s, const LineRun<T>& run, int64_t dh, int64_t dw,
+                     int64_t span, const T* zeros, const T** rows) {
+  const int64_t count = run.end - run.begin, w = run.w + dw;
+  int64_t begin = 0, end = count;
+  if (static_cast<uint64_t>(run.h + dh) >= static_cast<uint64_t>(s.h_end)) {
+    end = 0;
+  } else {
+    if (w < 0) begin = (-w + s.mul2 - 1) / s.mul2;
+    if (begin > count) begin = count;
+    const int64_t room = s.w_end - span - w;  // for the row's first column
+    if (room < (count - 1) * s.mul2) end = room < 0 ? 0 : room / s.mul2 + 1;
   }
-  for (int64_t i = 0; taps.merged && i < count; ++i) {
-    const int64_t w = origins.w[i];
-    const int64_t begin = w < 0 ? -w : 0, end = s.w_end - w < span ? s.w_end - w : span;
-    if (static_cast<uint64_t>(origins.h[i] + dh) >= h_end || begin >= end) continue;
-    if (begin == 0 && end == span) continue;
+  if (begin >= end) {
+    for (int64_t i = 0; i < count; ++i) rows[run.begin + i] = zeros;
+    return false;
+  }
+  for (int64_t i = 0; i < begin; ++i) rows[run.begin + i] = zeros;
+  const T* at = run.at + dh * s.s1 + dw * s.s2;
+  const int64_t step = s.mul2 * s.s2;
+  for (int64_t i = begin; i < end; ++i) rows[run.begin + i] = at + i * step;
+  for (int64_t i = end; i < count; ++i) rows[run.begin + i] = zeros;
+  return true;
+}
+
+// Rows of a run whose merged taps cross the image's left or right border: copies between zeros.
+template <class T>
+bool copy_border(const Source<T>& s, const Taps<T>& taps, const LineRun<T>& run, int64_t dh,
+                 T*& border, const T** rows) {
+  bool any = false;
+  if (static_cast<uint64_t>(run.h + dh) >= static_cast<uint64_t>(s.h_end)) return false;
+  for (int64_t i = run.begin; i < run.end; ++i) {
+    const int64_t w = run.w + (i - run.begin) * s.mul2;
+    const int64_t begin = w < 0 ? -w : 0, end = s.w_end - w < s.taps2 ? s.w_end - w : s.taps2;
+    if (begin >= end || (begin == 0 && end == s.taps2)) continue;
+    const T* at = run.at + (i - run.begin) * s.mul2 * s.s2 + dh * s.s1;
     zero(border, begin * s.run);
-    copy(border + begin * s.run, origins.at[i] + move + begin * s.run, (end - begin) * s.run);
-    zero(border + end * s.run, (span - end) * s.run);
+    copy(border + begin * s.run, at + begin * s.run, (end - begin) * s.run);
+    zero(border + end * s.run, (s.taps2 - end) * s.run);
     rows[i] = border;
     border += taps.run;
     any = true;
@@ -151,17 +171,19 @@ template <class T>
 void find_rows(const Source<T>& s, const Taps<T>& taps, Cursor& cursor, int64_t count,
                const T* zeros, T* border, TileRows<T>& t) {
   const Origins<T> origins(s, taps, cursor, count);
+  const int64_t span = taps.merged ? s.taps2 : 1;
   t.tap_count = 0;
   for (int64_t t1 = 0; t1 < taps.count1; ++t1) {
     for (int64_t t2 = 0; t2 < taps.count2; ++t2) {
-      const int64_t dh = t1 * s.step1, dw = t2 * s.step2, move = dh * s.s1 + dw * s.s2;
+      const int64_t dh = t1 * s.step1, dw = t2 * s.step2;
       const T** rows = t.rows + t.tap_count * kMr;
-      if (origins.inside) {
-        for (int64_t i = 0; i < count; ++i) rows[i] = origins.at[i] + move;
-      } else if (!find_at_border(s, taps, origins, count, dh, dw, zeros, border, rows)) {
-        continue;
+      bool any = false;
+      for (int i = 0; i < origins.count; ++i) {
+        const LineRun<T>& run = origins.runs[i];
+        any |= find_run(s, run, dh, dw, span, zeros, rows);
+        if (taps.merged && !origins.inside) any |= copy_border(s, taps, run, dh, border, rows);
       }
-      t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
+      if (any) t.taps[t.tap_count++] = static_cast<int32_t>(t1 * taps.count2 + t2);
     }
   }
 }
