@@ -15,16 +15,21 @@ from pathlib import Path
 from rich.progress import track
 
 import fastconv as fc
-from fastconv.bench.layers import DIRECTIONS, distinct_layers, measure_layers, upcoming_layers
-from fastconv.bench.machine import describe
+from fastconv.bench.layer_report import report, shape_of
+from fastconv.bench.layers import (
+    DIRECTIONS,
+    distinct_layers,
+    measure_layers,
+    result_from,
+    upcoming_layers,
+)
+from fastconv.bench.machine import Machine, describe
 
 
 def line(r, bandwidth):
-    p = r.problem
-    shape = f"{p.n}x{p.h}x{p.w}x{p.c} {p.r}x{p.s}/{p.stride[0]} g{p.groups} -> {p.k}"
     ours = r.rate("fastconv")
     text = (
-        f"{shape:<34} {r.direction:<6} {r.algorithm:<17} {ours / 1e9:7.0f} "
+        f"{shape_of(r.problem):<34} {r.direction:<6} {r.algorithm:<17} {ours / 1e9:7.0f} "
         f"{100 * ours / r.peak:6.1f} {100 * r.bound(bandwidth) / r.times['fastconv'].median:7.1f}"
     )
     if "torch" in r.times:
@@ -43,8 +48,17 @@ def main():
     parser.add_argument(
         "--upcoming", action="store_true", help="also layers of networks that are not built yet"
     )
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write, and a .md beside it")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", help="only write the .md of such JSON files, joined"
+    )
     options = parser.parse_args()
+    if options.report:
+        kept = [json.loads(path.read_text()) for path in options.report]
+        results = [result_from(layer) for part in kept for layer in part["layers"]]
+        machine = Machine(**kept[0]["machine"])
+        options.report[0].with_suffix(".md").write_text(report(results, machine))
+        return
 
     names = [n for pattern in options.models for n in fc.models.list_models(pattern)]
     layers = distinct_layers(dict.fromkeys(names), options.batch)
@@ -71,6 +85,7 @@ def main():
     if options.out:
         kept = {"machine": machine.as_dict(), "layers": [asdict(r) for r in results]}
         options.out.write_text(json.dumps(kept, indent=1))
+        options.out.with_suffix(".md").write_text(report(results, machine))
 
 
 if __name__ == "__main__":

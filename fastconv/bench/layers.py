@@ -14,7 +14,7 @@ import numpy as np
 import fastconv as fc
 from fastconv.backend import NO_EPILOGUE, Conv2dProblem, table_for
 from fastconv.bench.machine import fma_run
-from fastconv.bench.timing import Timing, time_interleaved
+from fastconv.bench.timing import Gauge, Timing, time_undisturbed
 from fastconv.core import Spec, Tensor, own_copy
 from fastconv.ops.conv2d import (
     conv2d_forward,
@@ -91,6 +91,16 @@ class LayerResult:
         return max(2 * p.macs / self.peak, elements * itemsize / bandwidth)
 
 
+def result_from(kept: dict) -> LayerResult:
+    """A LayerResult from its JSON."""
+    parts = [tuple(v) if isinstance(v, list) else v for v in kept["problem"]]
+    times = {side: Timing(**timing) for side, timing in kept["times"].items()}
+    return LayerResult(
+        **kept
+        | {"problem": Conv2dProblem(*parts), "times": times, "networks": tuple(kept["networks"])}
+    )
+
+
 def distinct_layers(names, batch) -> dict[Conv2dProblem, Counter]:
     """Problem -> how often each network has it, in the order of first use."""
     layers: dict[Conv2dProblem, Counter] = {}
@@ -141,20 +151,22 @@ def _ours(problem, x, w, gy):
 def measure_layers(layers, repeats, peer=None, directions=DIRECTIONS):
     """Yields a LayerResult per problem and direction; peer: a function like _ours, or None."""
     rng = np.random.default_rng(0)
-    peak, peak_flops, _ = fma_run()
+    run, peak_flops, _ = fma_run()
+    gauge = Gauge(run)
     for problem, networks in layers.items():
         x, w, gy = _arrays(problem, rng)
         sides = {"fastconv": _ours(problem, x, w, gy)}
         if peer is not None:
             sides["torch"] = peer(problem, x, w, gy)
         for direction in directions:
-            runs = {side: passes[direction] for side, passes in sides.items()} | {"peak": peak}
+            runs = {side: passes[direction] for side, passes in sides.items()}
+            times, peak = time_undisturbed(runs, repeats, gauge)
             yield LayerResult(
                 problem,
                 direction,
                 table_for([x]).conv2d_choose(problem, direction, x.dtype, "default"),
                 tuple(networks),
                 networks.total(),
-                time_interleaved(runs, repeats),
+                times | {"peak": peak},
                 peak_flops,
             )
