@@ -30,7 +30,7 @@ struct DepthTile {
   const Epilogue<T>* epilogue;
   // sums around the block's first pixel: (3, pitch): pivot, sum, sum of squares; or null
   T* around;
-  bool first;  // tile of the block: sets the pivot
+  bool first;   // tile of the block: sets the pivot
   Ahead ahead;  // kFetches steps per tap and step of channels
 };
 
