@@ -38,6 +38,18 @@ def line(r, bandwidth):
     return text
 
 
+def save(path, machine, results):
+    """The JSON and its report, whole or not at all."""
+    kept = {"machine": machine.as_dict(), "layers": [asdict(r) for r in results]}
+    for file, text in (
+        (path, json.dumps(kept, indent=1)),
+        (path.with_suffix(".md"), report(results, machine)),
+    ):
+        partial = file.with_name(file.name + ".partial")
+        partial.write_text(text)
+        partial.replace(file)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["vgg16", "resnet18", "resnet50"])
@@ -66,14 +78,16 @@ def main():
         layers |= upcoming_layers(options.batch)
     peer = import_module("fastconv.bench.torch_peer").convolution if options.peers else None
     machine = describe()
-    results = list(
-        track(
-            measure_layers(layers, options.repeats, peer, options.directions),
-            total=len(layers) * len(options.directions),
-            description="layers",
-            transient=True,
-        )
-    )
+    results = []
+    for result in track(
+        measure_layers(layers, options.repeats, peer, options.directions),
+        total=len(layers) * len(options.directions),
+        description="layers",
+        transient=True,
+    ):
+        results.append(result)
+        if options.out:  # each time: a run that is cut short keeps what it has
+            save(options.out, machine, results)
     head = f"{'x NxHxWxC, window, groups -> K':<34} {'pass':<6} {'algorithm':<17}"
     head += " GFLOP/s % peak % bound"
     print(head + ("     torch times it" if peer else ""))
@@ -82,10 +96,6 @@ def main():
     print(
         f"{machine.processor}, {machine.threads} threads, peak {machine.fma_peak / 1e9:.0f} GFLOP/s"
     )
-    if options.out:
-        kept = {"machine": machine.as_dict(), "layers": [asdict(r) for r in results]}
-        options.out.write_text(json.dumps(kept, indent=1))
-        options.out.with_suffix(".md").write_text(report(results, machine))
 
 
 if __name__ == "__main__":
