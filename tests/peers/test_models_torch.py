@@ -10,14 +10,12 @@ float64 FACTOR times that scaled by the ratio of the two precisions. Two things 
   precision itself: sqrt(M) * eps * root mean square.
 """
 
-import math
-
 import numpy as np
 import pytest
 
 import fastconv as fc
+from fastconv.bench.compare import smallest_map
 from fastconv.bench.torch_networks import alexnet, alexnet_2012, lenet5, resnet, vgg
-from fastconv.core import Spec, Tensor
 from fastconv.models import create_model
 from fastconv.models.vgg import BLOCKS, VGG
 
@@ -114,15 +112,6 @@ def run_torch(model, x, labels, dtype):
     model.eval()
     with torch.no_grad():
         return found | {"y in eval": model(images).numpy()}
-
-
-def smallest_map(model, shape):
-    """Elements of the smallest feature map that a ReLU or a maximum chooses from."""
-    with fc.Trace(meta=True) as trace, fc.no_grad():
-        model(Tensor(Spec(shape, np.dtype("float32"))))
-    maps = [r.outputs[0][0] for r in trace.records if r.name in ("Activate", "ConvBnAct")]
-    maps += [r.outputs[0][0] for r in trace.records if r.name.startswith("MaxPool")]
-    return min(math.prod(m) for m in maps if len(m) == 4)
 
 
 def allowed(key, exact, noise, dtype, shape, elements):
