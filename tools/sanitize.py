@@ -82,7 +82,11 @@ def stress_pool() -> int:
     """The exit status of the thread pool's own test."""
     folder = ROOT / "build" / "sanitize-pool"
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [ROOT / "tests/native/pool_stress.cpp", ROOT / "csrc/cpu/parallel.cpp"]
+    sources = [
+        ROOT / "tests/native/pool_stress.cpp",
+        ROOT / "csrc/cpu/parallel.cpp",
+        ROOT / "csrc/cpu/cpu_count.cpp",
+    ]
     options = ["-std=c++17", "-O1", "-g", "-fsanitize=thread", "-pthread", f"-I{ROOT / 'csrc'}"]
     program = folder / "pool_stress"
     command = [os.environ.get("CXX") or "c++", *options, *sources, "-o", program]

@@ -15,11 +15,12 @@ void bind_peak(py::module_& m) {
   m.def(
       "run_fma",
       [kernels](int64_t rounds) {
+        const int64_t pieces = 64 * num_threads();
         std::vector<float> sums(num_threads());
-        parallel(num_threads(), 1, [&](int64_t begin, int64_t end, int thread) {
-          for (int64_t i = begin; i < end; ++i) sums[thread] += kernels.fma(rounds);
+        parallel(pieces, 1, [&](int64_t begin, int64_t end, int thread) {
+          sums[thread] += kernels.fma(rounds * (end - begin));
         });
-        return kernels.flops_per_round * rounds * num_threads();
+        return kernels.flops_per_round * rounds * pieces;
       },
       py::arg("rounds"), py::call_guard<py::gil_scoped_release>(),
       "Multiply-adds on registers on every thread; returns how many float32 operations that were.");

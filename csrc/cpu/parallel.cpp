@@ -1,88 +1,29 @@
 #include "cpu/parallel.h"
 
 #include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
-#include <fstream>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "cpu/cpu_count.h"
 
 namespace fc {
 namespace {
 
-// ---- how many threads this process may use
-
-// CPUs allowed by one cgroup file pair or "max"-style file; 0 if there is no limit.
-double quota_of(const std::string& path, bool v2) {
-  double quota = -1, period = 0;
-  if (v2) {
-    std::ifstream file(path + "/cpu.max");
-    std::string first;
-    if (!(file >> first >> period) || first == "max") return 0;
-    quota = std::stod(first);
-  } else {
-    std::ifstream(path + "/cpu.cfs_quota_us") >> quota;
-    std::ifstream(path + "/cpu.cfs_period_us") >> period;
-  }
-  return quota > 0 && period > 0 ? quota / period : 0;
-}
-
-// The tightest limit from this process's cgroup up to the root.
-double cgroup_cpus() {
-  double limit = 0;
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {  // hierarchy:controllers:path
-    const size_t a = line.find(':'), b = line.find(':', a + 1);
-    if (b == std::string::npos) continue;
-    const std::string controllers = line.substr(a + 1, b - a - 1);
-    const bool v2 = controllers.empty();
-    if (!v2 && ("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
-    const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-    for (std::string path = line.substr(b + 1);; path.erase(path.rfind('/'))) {
-      const double cpus = quota_of(root + path, v2);
-      if (cpus > 0 && (limit == 0 || cpus < limit)) limit = cpus;
-      if (path.find('/') == std::string::npos) break;
-    }
-  }
-  return limit;
-}
-
-int default_threads() {
-  int cpus = std::max(1u, std::thread::hardware_concurrency());
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
-  const double limit = cgroup_cpus();
-  if (limit > 0) cpus = std::max(1, std::min(cpus, static_cast<int>(limit + 0.999)));
-#endif
-  return cpus;
-}
-
-// ---- the pool
-
-struct Job {
-  RangeFn fn = nullptr;
-  void* ctx = nullptr;
-  int64_t n = 0;
-  int parts = 0;
-
-  void run(int part) const {
-    const int64_t begin = n / parts * part + std::min<int64_t>(part, n % parts);
-    fn(ctx, begin, begin + n / parts + (part < n % parts), part);
-  }
-};
-
-// The gap between two kernels is mostly shorter than falling asleep and waking up.
-constexpr int kSpins = 2000;
+// Pieces of a job per part at most: what a part that lags behind can give away.
+constexpr int64_t kPieces = 16;
+// How long a thread without work stays awake. Falling asleep and waking up takes longer than a
+// small kernel, and the next one is mostly that near.
+constexpr std::chrono::microseconds kAwake(500);
 
 void pause() {
 #if defined(__x86_64__)
@@ -92,39 +33,92 @@ void pause() {
 #endif
 }
 
+// Waits for done(), but no longer than kAwake.
+template <class F>
+void stay_awake(F&& done) {
+  const auto end = std::chrono::steady_clock::now() + kAwake;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (done()) return;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
+
+// The pieces [begin, end) that a part has left. Its owner takes from the front, so that it walks
+// along memory; parts without work take from the back.
+class alignas(64) Share {
+ public:
+  void set(int64_t begin, int64_t end) { word_ = end << 32 | begin; }
+
+  // Half of what is left, rounded up: fewer and fewer pieces towards the end, where parts must
+  // meet. False if nothing is left.
+  bool take(bool front, int64_t* first, int64_t* last) {
+    int64_t word = word_.load();
+    for (;;) {
+      const int64_t begin = word & 0xffffffff, end = word >> 32;
+      if (begin >= end) return false;
+      const int64_t count = (end - begin + 1) / 2;
+      *first = front ? begin : end - count;
+      *last = *first + count;
+      const int64_t left = front ? end << 32 | *last : *first << 32 | begin;
+      if (word_.compare_exchange_weak(word, left)) return true;
+    }
+  }
+
+ private:
+  std::atomic<int64_t> word_{0};
+};
+
+struct Job {
+  RangeFn fn = nullptr;
+  void* ctx = nullptr;
+  int64_t n = 0, pieces = 0;
+  int parts = 0;
+
+  void run(int64_t first, int64_t last, int part) const { fn(ctx, edge(first), edge(last), part); }
+  int64_t edge(int64_t piece) const {
+    return n / pieces * piece + std::min<int64_t>(piece, n % pieces);
+  }
+};
+
+// Worker i has part i + 1 of each job, the caller part 0. A job is over when no piece is left and
+// nobody works on one: a worker that wakes up too late finds it closed, and is not waited for.
 class Pool {
  public:
-  // Worker i runs part i + 1 of each job; the caller runs part 0.
   void run(const Job& job) {
-    errors_.assign(job.parts, nullptr);
     while (static_cast<int>(workers_.size()) < job.parts - 1) {
       const int part = static_cast<int>(workers_.size()) + 1;
       workers_.emplace_back([this, part, seen = generation_.load()] { work(part, seen); });
     }
+    if (static_cast<int>(shares_.size()) < job.parts) shares_ = std::vector<Share>(job.parts);
+    for (int part = 0; part < job.parts; ++part) {
+      shares_[part].set(job.pieces * part / job.parts, job.pieces * (part + 1) / job.parts);
+    }
     {
       std::lock_guard<std::mutex> lock(mutex_);
       job_ = job;
-      pending_ = job.parts - 1;
+      open_ = true;
       ++generation_;
     }
     wake_.notify_all();
-    guarded(job, 0);
-    for (int i = 0; i < kSpins && pending_.load() != 0; ++i) pause();
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return pending_ == 0; });
-    // the caller owns what was thrown: nothing of it stays in the pool
-    std::exception_ptr first;
-    for (std::exception_ptr& error : errors_) {
-      if (error && !first) first = error;
-      error = nullptr;
+    help(job, 0);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      open_ = false;
     }
-    if (first) std::rethrow_exception(first);
+    stay_awake([this] { return working_.load() == 0; });
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, [this] { return working_ == 0; });
+    // the caller owns what was thrown: nothing of it stays in the pool
+    if (std::exception_ptr first = std::exchange(error_, nullptr)) std::rethrow_exception(first);
   }
 
   void stop() {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       stopping_ = true;
+      ++generation_;
     }
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
@@ -133,22 +127,37 @@ class Pool {
  private:
   void work(int part, uint64_t seen);
 
-  void guarded(const Job& job, int part) {
+  // Its own pieces, then those of the parts behind it.
+  void help(const Job& job, int part) {
+    int64_t first, last;
+    for (int i = 0; i < job.parts; ++i) {
+      const int owner = (part + i) % job.parts;
+      while (shares_[owner].take(i == 0, &first, &last)) guarded(job, first, last, part);
+    }
+  }
+
+  void guarded(const Job& job, int64_t first, int64_t last, int part) {
     try {
-      job.run(part);
+      job.run(first, last, part);
     } catch (...) {
-      errors_[part] = std::current_exception();
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (error_ && error_piece_ < first) return;
+      error_ = std::current_exception();
+      error_piece_ = first;
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
-  std::vector<std::exception_ptr> errors_;  // one per part
+  std::vector<Share> shares_;
   Job job_;
-  std::atomic<uint64_t> generation_{0};  // written under the mutex, spun on without
-  std::atomic<int> pending_{0};
-  bool stopping_ = false;
+  bool open_ = false, stopping_ = false;
+  std::exception_ptr error_;  // of the first piece that threw
+  int64_t error_piece_ = 0;
+  // written under the mutex, waited for without
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int> working_{0};
 };
 
 // Held by whoever uses the pool, through fork too; both are made anew in a forked child, which has
@@ -158,23 +167,24 @@ struct Shared {
   Pool* pool = nullptr;
 };
 Shared* shared = new Shared;
-int configured = default_threads();
+int configured = cpu_count();
 thread_local bool inside = false;
 
 void Pool::work(int part, uint64_t seen) {
   inside = true;
   for (;;) {
-    for (int i = 0; i < kSpins && generation_.load() == seen; ++i) pause();
+    stay_awake([&] { return generation_.load() != seen; });
     std::unique_lock<std::mutex> lock(mutex_);
-    wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+    wake_.wait(lock, [&] { return generation_ != seen; });
     if (stopping_) return;
     seen = generation_;
-    if (part >= job_.parts) continue;
+    if (!open_ || part >= job_.parts) continue;
     const Job job = job_;
+    ++working_;
     lock.unlock();
-    guarded(job, part);
+    help(job, part);
     lock.lock();
-    if (--pending_ == 0) done_.notify_one();
+    if (--working_ == 0) done_.notify_one();
   }
 }
 
@@ -202,10 +212,10 @@ void set_num_threads(int n) {
   }
 }
 
-void parallel_for(int64_t n, int64_t grain, RangeFn fn, void* ctx) {
+void parallel_for(int64_t n, int64_t grain, int threads, RangeFn fn, void* ctx) {
   if (n <= 0) return;
   const int64_t most = std::max<int64_t>(1, n / std::max<int64_t>(1, grain));
-  const int parts = static_cast<int>(std::min<int64_t>(num_threads(), most));
+  const int parts = static_cast<int>(std::min<int64_t>(std::min(threads, num_threads()), most));
   std::unique_lock<std::mutex> lock(shared->busy, std::defer_lock);
   if (parts <= 1 || inside || !lock.try_lock()) {
     fn(ctx, 0, n, 0);
@@ -216,7 +226,7 @@ void parallel_for(int64_t n, int64_t grain, RangeFn fn, void* ctx) {
   struct Leave {
     ~Leave() { inside = false; }
   } leave;
-  shared->pool->run({fn, ctx, n, parts});
+  shared->pool->run({fn, ctx, n, std::min(most, parts * kPieces), parts});
 }
 
 }  // namespace fc

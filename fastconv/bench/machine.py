@@ -96,7 +96,7 @@ def fma_run() -> tuple[Callable[[], object], float, str]:
     """(what keeps the multiply-add units of all threads busy for some milliseconds, its float32
     FLOP, its name)."""
     if select.NATIVE_BUILT:
-        rounds = 1 << 19
+        rounds = 1 << 13
         return lambda: _cpu.run_fma(rounds), _cpu.run_fma(rounds), "multiply-adds on registers"
     # without kernels of our own the best matrix product of NumPy's BLAS stands for it
     n = 1536

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
@@ -63,6 +64,20 @@ void fail(int64_t n) {
   }
 }
 
+// A thread that lags behind gives away what it has not begun.
+void lag() {
+  constexpr int64_t kCount = 64;
+  std::atomic<int64_t> by_caller{0};
+  fc::parallel(kCount, 1, [&](int64_t begin, int64_t end, int thread) {
+    if (thread == 0) {
+      by_caller += end - begin;
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  });
+  expect(by_caller > kCount / fc::num_threads(), "the caller waited for threads that lag");
+}
+
 void everything(int rounds) {
   for (int round = 0; round < rounds; ++round) {
     fill(1 + round * 37 % 500);
@@ -92,6 +107,7 @@ int main() {
   alarm(500);
   fc::set_num_threads(4);
   everything(50);
+  lag();
   expect(spread > 0, "no call ever ran in more than one thread");
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) callers.emplace_back([] { everything(200); });

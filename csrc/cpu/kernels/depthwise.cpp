@@ -69,9 +69,9 @@ class Product {
     zero(zeros_, plan_.pitch);
     pack_weights();
     const int64_t cost = plan_.block * kMr * plan_.pitch / plan_.parts * (job_.k + 4) / kVw<T>;
-    parallel_slots(
-        plan_.tasks(), grain_for(cost), threads_,
-        [&](int64_t begin, int64_t end, int64_t slot) { Worker(*this, slot).run(begin, end); });
+    parallel(plan_.tasks(), grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
+      Worker(*this, thread).run(begin, end);
+    });
     if (job_.epilogue.sums) combine_sums();
   }
 
@@ -85,11 +85,11 @@ class Product {
     TileRows<T> tiles[kBlockTiles];
     Ahead ahead;
 
-    Worker(const Product& product, int64_t slot)
+    Worker(const Product& product, int thread)
         : product(product),
           job(product.job_),
           plan(product.plan_),
-          buffer(product.buffers_ + slot * plan.thread_bytes()) {}
+          buffer(product.buffers_ + thread * plan.thread_bytes()) {}
 
     void run(int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {

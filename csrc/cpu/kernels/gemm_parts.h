@@ -2,26 +2,12 @@
 #pragma once
 
 #include "cpu/gemm.h"
-#include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
 
 constexpr int64_t kAlign = 64;
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
-// f(begin, end, slot), slot < threads: as parallel(), for the number of threads that a workspace
-// was made for.
-template <class F>
-static inline void parallel_slots(int64_t tasks, int64_t grain, int threads, F&& f) {
-  int64_t slots = tasks / grain;
-  slots = slots < 1 ? 1 : slots < threads ? slots : threads;
-  parallel(slots, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t slot = begin; slot < end; ++slot) {
-      f(tasks * slot / slots, tasks * (slot + 1) / slots, slot);
-    }
-  });
-}
 
 // gemm_rows.cpp: rows of A are rows i. B in panels: (groups, panels, k, columns of the panel).
 int64_t rows_workspace(const GemmJob<float>& job, int threads);

@@ -90,9 +90,9 @@ class Product {
   void run() {
     const int64_t tasks = plan_.splits * job_.groups * plan_.column_groups;
     const int64_t cost = job_.m * job_.n * job_.k * job_.groups / (tasks * kVw<T>);
-    parallel_slots(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int64_t slot) {
+    parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t task = begin; task < end; ++task) {
-        Task(*this, task, buffers_ + slot * plan_.thread_bytes()).run();
+        Task(*this, task, buffers_ + thread * plan_.thread_bytes()).run();
       }
     });
     if (plan_.splits > 1) combine();

@@ -102,8 +102,8 @@ class Product {
     if (!job_.packed_b) pack_b(job_, const_cast<T*>(packed_));
     const int64_t tasks = plan_.tasks(job_.groups);
     const int64_t cost = plan_.block * kMr * job_.k * kTileVecs;
-    parallel_slots(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int64_t slot) {
-      Worker(*this, slot).run(begin, end);
+    parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
+      Worker(*this, thread).run(begin, end);
     });
     if (job_.epilogue.sums) combine_sums();
   }
@@ -117,11 +117,11 @@ class Product {
     char* buffer;
     int64_t block = -1;
 
-    Worker(const Product& product, int64_t slot)
+    Worker(const Product& product, int thread)
         : product(product),
           job(product.job_),
           plan(product.plan_),
-          buffer(product.buffers_ + slot * plan.thread_bytes()) {}
+          buffer(product.buffers_ + thread * plan.thread_bytes()) {}
 
     void run(int64_t begin, int64_t end) {
       const int64_t per_block = job.groups * plan.panels;

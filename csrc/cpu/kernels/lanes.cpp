@@ -158,10 +158,11 @@ void run(const Conv2dProblem& p, Direction d, const T* source, const T* w, T* ou
   pack(pass, b, ws.entries, w, ws.weights);
   const Run<T> r{pass, b, ws, source, out, prologue, epilogue};
   const int64_t cost = b.band * b.strip * kVw<T> * (pass.entries() + 4);
-  parallel(b.units(pass) * b.vectors, grain_for(cost), [&](int64_t begin, int64_t end, int thread) {
-    T* buffer = ws.buffers + thread * b.buffer();
-    for (int64_t i = begin; i < end; ++i) r.item(i / b.vectors, i % b.vectors, buffer);
-  });
+  parallel(b.units(pass) * b.vectors, grain_for(cost), threads,
+           [&](int64_t begin, int64_t end, int thread) {
+             T* buffer = ws.buffers + thread * b.buffer();
+             for (int64_t i = begin; i < end; ++i) r.item(i / b.vectors, i % b.vectors, buffer);
+           });
   if (epilogue.sums) r.add_sums();
 }
 

@@ -177,7 +177,7 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, 
   const Run<T> r{pass, b, ws, x, gy, prologue};
   const int64_t unit_cost = b.band * b.strip * kVw<T> * (pass.entries() + 4);
   const int64_t units = chunks.count > 0 ? ceil_div(chunks.units, chunks.count) : 0;
-  parallel(chunks.count * b.vectors, grain_for(units * unit_cost),
+  parallel(chunks.count * b.vectors, grain_for(units * unit_cost), threads,
            [&](int64_t begin, int64_t end, int thread) {
              T* buffer = ws.buffers + thread * b.buffer();
              for (int64_t i = begin; i < end;) {
