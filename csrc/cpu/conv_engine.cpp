@@ -58,7 +58,14 @@ GemmJob<T> fwd_job(const Conv2dProblem& p, Algorithm algorithm, const T* x, cons
   }
   job.b = matrix_source(w, p.kg(), job.k, job.k, p.kg() * job.k);
   job.b_by_k = false;
-  job.c = matrix_target(y, job.m, p.k, p.kg());
+  Target<T>& c = job.c;
+  c.base = y;
+  c.group_stride = p.kg();
+  c.d1 = job.a.d1;
+  c.d2 = job.a.d2;
+  c.s0 = p.p * p.q * p.k;
+  c.s1 = p.q * p.k;
+  c.s2 = p.k;
   job.epilogue = epilogue;
   return job;
 }
@@ -283,15 +290,19 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
 
 template <class T>
 int64_t ConvEngine<T>::packed_elements(const Conv2dProblem& p, Algorithm algorithm) const {
-  if (algorithm != Algorithm::kImplicit && algorithm != Algorithm::kMatrix) return 0;
+  if (algorithm == Algorithm::kIm2col || algorithm == Algorithm::kLanes) return 0;
   const T* none = nullptr;
-  return gemm_.packed_elements(fwd_job(p, algorithm, none, none, static_cast<T*>(nullptr), {}, {}));
+  const GemmJob<T> job = fwd_job(p, algorithm, none, none, static_cast<T*>(nullptr), {}, {});
+  return algorithm == Algorithm::kDepthwise ? gemm_.depthwise_packed_elements(job)
+                                            : gemm_.packed_elements(job);
 }
 
 template <class T>
 void ConvEngine<T>::pack(const Conv2dProblem& p, Algorithm algorithm, const T* w, T* packed) const {
   const T* none = nullptr;
-  gemm_.pack(fwd_job(p, algorithm, none, w, static_cast<T*>(nullptr), {}, {}), packed);
+  const GemmJob<T> job = fwd_job(p, algorithm, none, w, static_cast<T*>(nullptr), {}, {});
+  if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise_pack(job, packed);
+  gemm_.pack(job, packed);
 }
 
 template <class T>

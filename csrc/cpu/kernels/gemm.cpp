@@ -58,8 +58,16 @@ void finish(T* y, int64_t count, const T* residual, Activation act) {
 
 template <class T>
 GemmFunctions<T> functions() {
-  return {workspace<T>,      run<T>, depthwise_workspace, depthwise_product,
-          packed_b_elements, pack_b, gather<T>,           finish<T>};
+  return {workspace<T>,
+          run<T>,
+          depthwise_workspace,
+          depthwise_product,
+          depthwise_packed_elements,
+          depthwise_pack,
+          packed_b_elements,
+          pack_b,
+          gather<T>,
+          finish<T>};
 }
 
 }  // namespace

@@ -31,10 +31,14 @@ bool is_dots(const GemmJob<double>& job);
 void dots_product(const GemmJob<float>& job);
 void dots_product(const GemmJob<double>& job);
 
-// depthwise.cpp: a channel per group.
+// depthwise.cpp: a channel per group. B in rows of all channels: (k, channels in whole vectors).
 int64_t depthwise_workspace(const GemmJob<float>& job, int threads);
 int64_t depthwise_workspace(const GemmJob<double>& job, int threads);
 void depthwise_product(const GemmJob<float>& job, int threads, void* workspace);
 void depthwise_product(const GemmJob<double>& job, int threads, void* workspace);
+int64_t depthwise_packed_elements(const GemmJob<float>& job);
+int64_t depthwise_packed_elements(const GemmJob<double>& job);
+void depthwise_pack(const GemmJob<float>& job, float* packed);
+void depthwise_pack(const GemmJob<double>& job, double* packed);
 
 }  // namespace fc::FC_ISA

@@ -24,6 +24,12 @@ constexpr int kVectorBytes = 16, kMr = 12, kMrNarrow = 16;  // 32 registers, as 
 constexpr int kVectorBytes = 16, kMr = 4, kMrNarrow = 8;
 #endif
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kVectorRegisters = 32;
+#else
+constexpr int kVectorRegisters = 16;
+#endif
+
 template <class T>
 struct VecOf;
 template <>
@@ -55,6 +61,19 @@ inline void store(T* p, Vec<T> v) {
 template <class T>
 inline Vec<T> broadcast(T x) {
   return x - Vec<T>{};  // compiles to one instruction; x - 0 keeps the sign of -0
+}
+
+// Keeps a vector that was loaded in its register: GCC would rather load it again for each use, and
+// loads are then the limit.
+template <class T, class V = Vec<T>>
+inline void hold(V& v) {
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(v));
+#elif defined(__x86_64__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
 }
 
 // a * b + c, rounded once where the machine has FMA.

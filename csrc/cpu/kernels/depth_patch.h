@@ -1,0 +1,190 @@
+// The inner loop of depthwise convolution: a patch of kRows x kColumns pixels of the result, one
+// vector of channels at a time.
+//
+//   out[a][b][c] = epilogue(sum_{r,s} x[a*stride + r][b*stride + s][c] * w[r][s][c])
+//
+// Neighbouring pixels of the result read mostly the same pixels of the image: each is loaded once
+// per row of the window and used for all of them. Pixels are found through a table of pointers, so
+// the image is read where it lies; what is outside points at zeros. Channels run in the inner loop,
+// so memory is read along.
+//
+// Error bound: |y - y64| <= c * sqrt(L) * eps * sum |a b| with c = 1 (L products in order).
+#pragma once
+
+#include "conv2d.h"
+#include "cpu/kernels/ahead.h"
+#include "cpu/kernels/finish.h"
+#include "cpu/kernels/partial.h"
+#include "cpu/kernels/simd.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+constexpr int kPatchRows = 2, kPatchColumns = 4;
+
+template <class T>
+struct Patch {
+  const T* const* x;   // (rows of the patch, taps1, width): pixels of the image by column
+  const bool* inside;  // (rows of the patch, taps1): any of that row of x is in the image
+  int64_t width;
+  int64_t taps1, taps2;
+  int64_t mul2, step2;                 // columns of x between pixels of the result, between taps
+  const T* w;                          // (taps1, taps2, pitch)
+  int64_t pitch;                       // channels, in whole vectors
+  int64_t begin, end;                  // channels [begin, end), begin in whole vectors
+  T* out[kPatchRows * kPatchColumns];  // pixels of the result
+  const T* c;                          // the result's base
+  const Epilogue<T>* epilogue;
+  // sums around the block's first pixel: (3, pitch): pivot, sum, sum of squares; or null
+  T* around;
+  bool first;   // patch of the block: sets the pivot
+  Ahead ahead;  // a step per patch and vector of channels
+};
+
+// Sums of a patch around a pivot that the block's first pixel gives: what is squared is the spread.
+template <class T, int R, int V>
+inline void add_around(const Vec<T> (&acc)[R][V], T* around, int64_t pitch, bool first) {
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v, around += kVw<T>) {
+    const Vec<T> pivot = first ? acc[0][v] : load(around);
+    Vec<T> sum = first ? Vec<T>{} : load(around + pitch);
+    Vec<T> square = first ? Vec<T>{} : load(around + 2 * pitch);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const Vec<T> d = acc[i][v] - pivot;
+      sum += d;
+      square = madd<T>(d, d, square);
+    }
+    store(around, pivot);
+    store(around + pitch, sum);
+    store(around + 2 * pitch, square);
+  }
+}
+
+// A row of the window for a row of the patch, kTaps taps kStride apart: every pixel is loaded once.
+template <class T, int kTaps, int kStride, int kColumns, int V, class Get>
+inline void add_row(Vec<T> (*acc)[V], const T* const* x, const Vec<T> (*w)[V], Get&& get) {
+#pragma GCC unroll 32
+  for (int j = 0; j < (kColumns - 1) * kStride + kTaps; ++j) {
+    int uses = 0;
+#pragma GCC unroll 8
+    for (int b = 0; b < kColumns; ++b) uses += j - b * kStride >= 0 && j - b * kStride < kTaps;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      Vec<T> pixel = get(x[j], v);
+      if (uses > 1) hold<T>(pixel);
+#pragma GCC unroll 8
+      for (int b = 0; b < kColumns; ++b) {
+        const int s = j - b * kStride;
+        if (s >= 0 && s < kTaps) acc[b][v] = madd<T>(pixel, w[s][v], acc[b][v]);
+      }
+    }
+  }
+}
+
+// V vectors of channels from c on, of the last of which `last` holds those that there are. kTaps 0:
+// any window.
+template <class T, int kTaps, int kStride, int kRows, int kColumns, int V, bool kWhole>
+__attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, const Part<T>& last) {
+  const auto get = [&](const T* p, int v) {
+    if constexpr (kWhole) return load(p + c + v * kVw<T>);
+    return last.load(p + c);
+  };
+  t.ahead.fetch_lines();
+  Vec<T> acc[kRows * kColumns][V] = {};
+  for (int64_t r = 0; r < t.taps1; ++r) {
+    const T* w = t.w + r * t.taps2 * t.pitch + c;
+    if constexpr (kTaps > 0) {
+      Vec<T> ws[kTaps][V];
+#pragma GCC unroll 8
+      for (int s = 0; s < kTaps; ++s) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) ws[s][v] = load(w + s * t.pitch + v * kVw<T>);
+      }
+#pragma GCC unroll 2
+      for (int a = 0; a < kRows; ++a) {
+        const int64_t row = a * t.taps1 + r;
+        if (!t.inside[row]) continue;
+        add_row<T, kTaps, kStride, kColumns, V>(acc + a * kColumns, t.x + row * t.width, ws, get);
+      }
+    } else {
+      for (int64_t s = 0; s < t.taps2; ++s) {
+        const Vec<T> ws = load(w + s * t.pitch);
+        const T* const* x = t.x + r * t.width + s * t.step2;
+#pragma GCC unroll 8
+        for (int b = 0; b < kColumns; ++b)
+          acc[b][0] = madd<T>(get(x[b * t.mul2], 0), ws, acc[b][0]);
+      }
+    }
+  }
+  const Epilogue<T>& e = *t.epilogue;
+  const auto at = [&](const T* p) { return p ? p + c : nullptr; };
+  scale_and_shift<T, kRows * kColumns, V>(acc, at(e.scale), at(e.shift), last);
+  if (t.around) add_around<T, kRows * kColumns, V>(acc, t.around + c, t.pitch, t.first);
+  finish_rows<T, kRows * kColumns, V>(acc, t.out, c, e.residual, t.c, e.act, last);
+}
+
+template <class T, int kTaps, int kStride, int kRows, int kColumns>
+__attribute__((noinline)) void patch(Patch<T>& t) {
+  // two vectors at a time if their sums and a row's weights fit the registers
+  constexpr bool kPair = kVectorRegisters == 32 && kTaps > 0 && kTaps <= 5;
+  const Part<T> whole(kVw<T>);
+  int64_t c = t.begin;
+  if constexpr (kPair) {
+    for (; c + 2 * kVw<T> <= t.end; c += 2 * kVw<T>) {
+      patch_step<T, kTaps, kStride, kRows, kColumns, 2, true>(t, c, whole);
+    }
+  }
+  for (; c + kVw<T> <= t.end; c += kVw<T>) {
+    patch_step<T, kTaps, kStride, kRows, kColumns, 1, true>(t, c, whole);
+  }
+  if (c < t.end) {
+    patch_step<T, kTaps, kStride, kRows, kColumns, 1, false>(t, c, Part<T>(t.end - c));
+  }
+}
+
+// Widths of patches that there are instances for; a line is cut into these.
+template <class T, int kTaps, int kStride>
+inline void patch_of(int rows, int columns, Patch<T>& t) {
+  if constexpr (kTaps == 0) {
+    columns == kPatchColumns ? patch<T, 0, 0, 1, kPatchColumns>(t) : patch<T, 0, 0, 1, 1>(t);
+  } else if (columns == kPatchColumns) {
+    rows == 1 ? patch<T, kTaps, kStride, 1, kPatchColumns>(t)
+              : patch<T, kTaps, kStride, 2, kPatchColumns>(t);
+  } else {
+    rows == 1 ? patch<T, kTaps, kStride, 1, kPatchColumns - 1>(t)
+              : patch<T, kTaps, kStride, 2, kPatchColumns - 1>(t);
+  }
+}
+
+// Windows that have instances of their own: taps along a line and their stride.
+inline bool has_patch(int64_t taps, int64_t stride) {
+  return stride == 1 ? taps <= 3 || taps == 5 || taps == 7
+                     : stride == 2 && (taps == 3 || taps == 5 || taps == 7);
+}
+
+template <class T>
+inline void patch_by_window(bool special, int rows, int columns, Patch<T>& t) {
+  if (!special) return patch_of<T, 0, 0>(rows, columns, t);
+  switch (t.taps2 * 4 + t.mul2) {
+    case 1 * 4 + 1:
+      return patch_of<T, 1, 1>(rows, columns, t);
+    case 2 * 4 + 1:
+      return patch_of<T, 2, 1>(rows, columns, t);
+    case 3 * 4 + 1:
+      return patch_of<T, 3, 1>(rows, columns, t);
+    case 5 * 4 + 1:
+      return patch_of<T, 5, 1>(rows, columns, t);
+    case 7 * 4 + 1:
+      return patch_of<T, 7, 1>(rows, columns, t);
+    case 3 * 4 + 2:
+      return patch_of<T, 3, 2>(rows, columns, t);
+    case 5 * 4 + 2:
+      return patch_of<T, 5, 2>(rows, columns, t);
+    case 7 * 4 + 2:
+      return patch_of<T, 7, 2>(rows, columns, t);
+  }
+}
+
+}  // namespace
+}  // namespace fc::FC_ISA
