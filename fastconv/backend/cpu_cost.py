@@ -19,9 +19,11 @@ BYTES_PER_CYCLE = 8  # of memory, one core's share
 TILE = 60  # cycles to begin a tile, to finish and store it
 PIXEL = 6  # per pixel and tap of a block: finding the rows
 GROUP = 300  # per group, block or chunk: what is set up anew
-DIRECT = 0.4  # of the multiply-adds per cycle that depthwise kernels reach on the image itself
-STAGED = 0.6  # the same on rows that were copied, which costs
-STAGE = 4  # cycles per vector of the source
+DIRECT = 0.85  # of the multiply-adds per cycle that depthwise kernels reach on the image itself
+FINISH = 3  # cycles per vector of the result: the epilogue, and storing it
+PHASE = 5  # the same where a phase of the stride writes every other pixel
+STAGED = 0.75  # as DIRECT, on rows that were copied, which costs
+STAGE = 5  # cycles per vector of the source
 GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered one by one
 WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
 
@@ -95,7 +97,8 @@ def _depthwise(p, direction, itemsize, isa):
     lanes = VECTOR_BYTES[isa] // itemsize
     m, _, _, taps = product_of(p, direction)
     vectors = ceil(p.c / lanes)
-    return m * taps * (vectors / (FMA_PER_CYCLE * DIRECT) + PIXEL / 3)
+    around = FINISH + (PHASE if direction == "dgrad" and max(p.stride) > 1 else 0)
+    return m * vectors * (taps / (FMA_PER_CYCLE * DIRECT) + around)
 
 
 def _staged(p, direction, itemsize, isa):

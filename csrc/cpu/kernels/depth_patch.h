@@ -13,14 +13,13 @@
 
 #include "conv2d.h"
 #include "cpu/kernels/ahead.h"
+#include "cpu/kernels/depth_bands.h"
 #include "cpu/kernels/finish.h"
 #include "cpu/kernels/partial.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-constexpr int kPatchRows = 2, kPatchColumns = 4;
 
 template <class T>
 struct Patch {
@@ -124,67 +123,26 @@ __attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, co
   finish_rows<T, kRows * kColumns, V>(acc, t.out, c, e.residual, t.c, e.act, last);
 }
 
-template <class T, int kTaps, int kStride, int kRows, int kColumns>
-__attribute__((noinline)) void patch(Patch<T>& t) {
-  // two vectors at a time if their sums and a row's weights fit the registers
-  constexpr bool kPair = kVectorRegisters == 32 && kTaps > 0 && kTaps <= 5;
-  const Part<T> whole(kVw<T>);
-  int64_t c = t.begin;
-  if constexpr (kPair) {
-    for (; c + 2 * kVw<T> <= t.end; c += 2 * kVw<T>) {
-      patch_step<T, kTaps, kStride, kRows, kColumns, 2, true>(t, c, whole);
+struct DepthProduct {
+  template <class T, int kTaps, int kStride, int kRows, int kColumns>
+  __attribute__((noinline)) static void run(Patch<T>& t) {
+    // two vectors at a time if their sums and a row's weights fit the registers
+    constexpr bool kPair = kVectorRegisters == 32 && kTaps > 0 && kTaps <= 5;
+    const Part<T> whole(kVw<T>);
+    int64_t c = t.begin;
+    if constexpr (kPair) {
+      for (; c + 2 * kVw<T> <= t.end; c += 2 * kVw<T>) {
+        patch_step<T, kTaps, kStride, kRows, kColumns, 2, true>(t, c, whole);
+      }
+    }
+    for (; c + kVw<T> <= t.end; c += kVw<T>) {
+      patch_step<T, kTaps, kStride, kRows, kColumns, 1, true>(t, c, whole);
+    }
+    if (c < t.end) {
+      patch_step<T, kTaps, kStride, kRows, kColumns, 1, false>(t, c, Part<T>(t.end - c));
     }
   }
-  for (; c + kVw<T> <= t.end; c += kVw<T>) {
-    patch_step<T, kTaps, kStride, kRows, kColumns, 1, true>(t, c, whole);
-  }
-  if (c < t.end) {
-    patch_step<T, kTaps, kStride, kRows, kColumns, 1, false>(t, c, Part<T>(t.end - c));
-  }
-}
-
-// Widths of patches that there are instances for; a line is cut into these.
-template <class T, int kTaps, int kStride>
-inline void patch_of(int rows, int columns, Patch<T>& t) {
-  if constexpr (kTaps == 0) {
-    columns == kPatchColumns ? patch<T, 0, 0, 1, kPatchColumns>(t) : patch<T, 0, 0, 1, 1>(t);
-  } else if (columns == kPatchColumns) {
-    rows == 1 ? patch<T, kTaps, kStride, 1, kPatchColumns>(t)
-              : patch<T, kTaps, kStride, 2, kPatchColumns>(t);
-  } else {
-    rows == 1 ? patch<T, kTaps, kStride, 1, kPatchColumns - 1>(t)
-              : patch<T, kTaps, kStride, 2, kPatchColumns - 1>(t);
-  }
-}
-
-// Windows that have instances of their own: taps along a line and their stride.
-inline bool has_patch(int64_t taps, int64_t stride) {
-  return stride == 1 ? taps <= 3 || taps == 5 || taps == 7
-                     : stride == 2 && (taps == 3 || taps == 5 || taps == 7);
-}
-
-template <class T>
-inline void patch_by_window(bool special, int rows, int columns, Patch<T>& t) {
-  if (!special) return patch_of<T, 0, 0>(rows, columns, t);
-  switch (t.taps2 * 4 + t.mul2) {
-    case 1 * 4 + 1:
-      return patch_of<T, 1, 1>(rows, columns, t);
-    case 2 * 4 + 1:
-      return patch_of<T, 2, 1>(rows, columns, t);
-    case 3 * 4 + 1:
-      return patch_of<T, 3, 1>(rows, columns, t);
-    case 5 * 4 + 1:
-      return patch_of<T, 5, 1>(rows, columns, t);
-    case 7 * 4 + 1:
-      return patch_of<T, 7, 1>(rows, columns, t);
-    case 3 * 4 + 2:
-      return patch_of<T, 3, 2>(rows, columns, t);
-    case 5 * 4 + 2:
-      return patch_of<T, 5, 2>(rows, columns, t);
-    case 7 * 4 + 2:
-      return patch_of<T, 7, 2>(rows, columns, t);
-  }
-}
+};
 
 }  // namespace
 }  // namespace fc::FC_ISA
