@@ -6,7 +6,7 @@
 //   wgrad  gw (K, R*S*C)   = gy^T (K, N*P*Q) @ windows(x) (N*P*Q, R*S*C)
 //
 // "implicit" reads windows where they lie; "im2col" first stores them, kColumnBytes at a time.
-// Depthwise forward and input gradient are the same jobs with a channel per group.
+// Depthwise ones are the same jobs with a channel per group.
 #include "cpu/conv_engine.h"
 
 #include <algorithm>
@@ -260,10 +260,10 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
                                  int threads, bool packed) const {
   const T* none = nullptr;
   T* out = nullptr;
+  if (algorithm == Algorithm::kLanes) return lanes_.workspace(p, direction, threads);
+  // with a prologue the lane kernels do it
   const bool is_depthwise = algorithm == Algorithm::kDepthwise;
-  if (algorithm == Algorithm::kLanes || (direction == Direction::kWgrad && is_depthwise)) {
-    return lanes_.workspace(p, direction, threads);
-  }
+  const int64_t staged = is_depthwise ? lanes_.workspace(p, direction, threads) : 0;
   if (direction == Direction::kFwd) {
     // enough for any prologue and epilogue; what they point at is not read
     static const T any_scale = 0;
@@ -274,12 +274,11 @@ int64_t ConvEngine<T>::workspace(const Conv2dProblem& p, Direction direction, Al
     epilogue.sums = &any_sum;
     GemmJob<T> job = fwd_job(p, algorithm, none, none, out, prologue, epilogue);
     job.packed_b = packed ? &any_scale : nullptr;
-    // with a prologue the lane kernels do it
-    const int64_t staged = is_depthwise ? lanes_.workspace(p, direction, threads) : 0;
     return std::max(staged, job_workspace(job, algorithm, threads));
   }
   if (direction == Direction::kWgrad) {
-    return job_workspace(wgrad_job(p, algorithm, none, none, out, {}), algorithm, threads);
+    const GemmJob<T> job = wgrad_job(p, algorithm, none, none, out, {});
+    return std::max(staged, job_workspace(job, algorithm, threads));
   }
   int64_t bytes = 0;
   for (const GemmJob<T>& job : dgrad_jobs(p, algorithm, none, none, out)) {
@@ -333,7 +332,7 @@ void ConvEngine<T>::dgrad(const Conv2dProblem& p, Algorithm algorithm, const T* 
 template <class T>
 void ConvEngine<T>::wgrad(const Conv2dProblem& p, Algorithm algorithm, const T* x, const T* gy,
                           T* gw, const Prologue<T>& prologue, int threads, void* workspace) const {
-  if (algorithm == Algorithm::kLanes || algorithm == Algorithm::kDepthwise) {
+  if (algorithm == Algorithm::kLanes || (algorithm == Algorithm::kDepthwise && prologue.scale)) {
     lanes_.wgrad(p, x, gy, gw, threads, workspace, prologue);
   } else {
     run(wgrad_job(p, algorithm, x, gy, gw, prologue), algorithm, threads, workspace);

@@ -82,7 +82,8 @@ struct GemmFunctions {
   // Bytes that run needs for this many threads.
   int64_t (*workspace)(const GemmJob<T>& job, int threads);
   void (*run)(const GemmJob<T>& job, int threads, void* workspace);
-  // The same where each group is one channel (m rows, n = 1): no a_by_k, accumulate or prologue.
+  // The same where each group is one channel: m rows and n = 1, or a_by_k, m = 1 and n the taps; no
+  // accumulate or prologue.
   int64_t (*depthwise_workspace)(const GemmJob<T>& job, int threads);
   void (*depthwise)(const GemmJob<T>& job, int threads, void* workspace);
   int64_t (*depthwise_packed_elements)(const GemmJob<T>& job);

@@ -76,7 +76,7 @@ def _special(problem, direction):
     if _is_matrix_product(problem):
         return ("1x1",)
     if _is_depthwise(problem):
-        direct = direction != "wgrad" and problem.k == problem.c
+        direct = problem.k == problem.c
         return ("direct_depthwise", "staged_depthwise") if direct else ("staged_depthwise",)
     return ("staged_grouped",) if _is_grouped(problem) else ()
 

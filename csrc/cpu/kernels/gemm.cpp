@@ -1,4 +1,4 @@
-// C[i,j] = epilogue(sum_l A[i,l] * B[l,j]): which of the three ways (gemm_parts.h) a product takes.
+// C[i,j] = epilogue(sum_l A[i,l] * B[l,j]): which of the ways (gemm_parts.h) a product takes.
 #include "cpu/gemm.h"
 
 #include "cpu/kernels/epilogue.h"
@@ -33,6 +33,17 @@ void run(const GemmJob<T>& job, int threads, void* workspace) {
 }
 
 template <class T>
+int64_t depth_workspace(const GemmJob<T>& job, int threads) {
+  return job.a_by_k ? depthwise_wgrad_workspace(job, threads) : depthwise_workspace(job, threads);
+}
+
+template <class T>
+void run_depthwise(const GemmJob<T>& job, int threads, void* workspace) {
+  job.a_by_k ? depthwise_wgrad_product(job, threads, workspace)
+             : depthwise_product(job, threads, workspace);
+}
+
+template <class T>
 void gather(const Source<T>& source, int64_t row, int64_t rows, int64_t columns, T* dst) {
   parallel(rows, grain_for(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t first = 0; first < columns; first += kSlice<T>) {
@@ -60,8 +71,8 @@ template <class T>
 GemmFunctions<T> functions() {
   return {workspace<T>,
           run<T>,
-          depthwise_workspace,
-          depthwise_product,
+          depth_workspace<T>,
+          run_depthwise<T>,
           depthwise_packed_elements,
           depthwise_pack,
           packed_b_elements,

@@ -1,4 +1,4 @@
-// The three ways to multiply that gemm.cpp chooses from, one file each.
+// The ways to multiply that gemm.cpp chooses from, one file each.
 #pragma once
 
 #include "cpu/gemm.h"
@@ -40,5 +40,11 @@ int64_t depthwise_packed_elements(const GemmJob<float>& job);
 int64_t depthwise_packed_elements(const GemmJob<double>& job);
 void depthwise_pack(const GemmJob<float>& job, float* packed);
 void depthwise_pack(const GemmJob<double>& job, double* packed);
+
+// depthwise_wgrad.cpp: the same, a_by_k.
+int64_t depthwise_wgrad_workspace(const GemmJob<float>& job, int threads);
+int64_t depthwise_wgrad_workspace(const GemmJob<double>& job, int threads);
+void depthwise_wgrad_product(const GemmJob<float>& job, int threads, void* workspace);
+void depthwise_wgrad_product(const GemmJob<double>& job, int threads, void* workspace);
 
 }  // namespace fc::FC_ISA
