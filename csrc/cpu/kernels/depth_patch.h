@@ -32,6 +32,7 @@ struct Patch {
   int64_t pitch;                       // channels, in whole vectors
   int64_t begin, end;                  // channels [begin, end), begin in whole vectors
   T* out[kPatchRows * kPatchColumns];  // pixels of the result
+  bool stream;                         // write past the caches
   const T* c;                          // the result's base
   const Epilogue<T>* epilogue;
   // sums around the block's first pixel: (3, pitch): pivot, sum, sum of squares; or null
@@ -120,7 +121,7 @@ __attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, co
   const auto at = [&](const T* p) { return p ? p + c : nullptr; };
   scale_and_shift<T, kRows * kColumns, V>(acc, at(e.scale), at(e.shift), last);
   if (t.around) add_around<T, kRows * kColumns, V>(acc, t.around + c, t.pitch, t.first);
-  finish_rows<T, kRows * kColumns, V>(acc, t.out, c, e.residual, t.c, e.act, last);
+  finish_rows<T, kRows * kColumns, V>(acc, t.out, c, e.residual, t.c, e.act, t.stream, last);
 }
 
 struct DepthProduct {

@@ -17,10 +17,14 @@ template <class T>
 struct Plan {
   Bands<T> bands;
   DepthTasks tasks;
+  bool stream;                    // the result is written past the caches
   int64_t zeros, weights, sums;   // workspace, bytes: shared ...
   int64_t table, inside, around;  // ... and per thread
 
   explicit Plan(const GemmJob<T>& job) : bands(job.a, job.k, job.m, job.groups), tasks(bands) {
+    const Target<T>& c = job.c;
+    stream = bands.pitch == bands.channels &&
+             streams_rows<T>(job.m * job.groups, 1, c.base + c.offset, c.s0, c.s1, c.s2);
     const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
     zeros = bytes(bands.pitch * sizeof(T));
     weights = job.packed_b ? 0 : bytes(job.k * bands.pitch * sizeof(T));
@@ -79,6 +83,7 @@ class Product {
     parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
       Worker worker(*this, buffers_ + thread * plan_.thread_bytes());
       for (int64_t i = begin; i < end; ++i) worker.run(i / parts, i % parts);
+      if (plan_.stream) stream_fence();
     });
     if (job_.epilogue.sums) combine_sums();
   }
@@ -109,6 +114,7 @@ class Product {
       t.step2 = bands.step2;
       t.w = product.weights_;
       t.pitch = bands.pitch;
+      t.stream = product.plan_.stream;
       t.c = job.c.base;
       t.epilogue = &job.epilogue;
       t.around = plan.around ? reinterpret_cast<T*>(buffer + plan.table + plan.inside) : nullptr;

@@ -4,6 +4,7 @@
 #include "cpu/kernels/act_block.h"
 #include "cpu/kernels/partial.h"
 #include "cpu/kernels/simd.h"
+#include "cpu/kernels/stream.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -33,10 +34,11 @@ inline void scale_and_shift(Vec<T> (&acc)[R][V], const T* scale, const T* shift,
   }
 }
 
-// out[i] + column = act(acc + residual); residual, or null, lies as out does to c.
+// out[i] + column = act(acc + residual); residual, or null, lies as out does to c. stream: past the
+// caches (stream.h); vectors are then whole.
 template <class T, int R, int V>
 inline void finish_rows(Vec<T> (&acc)[R][V], T* const* out, int64_t column, const T* residual,
-                        const T* c, const Activation& act, const Part<T>& last) {
+                        const T* c, const Activation& act, bool stream, const Part<T>& last) {
   if (residual) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
@@ -62,7 +64,9 @@ inline void finish_rows(Vec<T> (&acc)[R][V], T* const* out, int64_t column, cons
     T* to = out[i] + column;
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      if (v < V - 1 || last.full()) {
+      if (stream) {
+        stream_vector<T>(to + v * kVw<T>, acc[i][v]);
+      } else if (v < V - 1 || last.full()) {
         store(to + v * kVw<T>, acc[i][v]);
       } else {
         last.store(to + v * kVw<T>, acc[i][v]);

@@ -25,6 +25,7 @@ struct Plan {
   int64_t tiles, block, blocks;  // tiles: all, of a block at most; blocks
   int64_t panels, padded;        // of a group: panels, columns with those that fill the last vector
   bool lines_first;
+  bool stream;     // C is written past the caches
   bool staged;     // A goes through the prologue, into a buffer of the block's lines
   int64_t pixels;  // of the buffer, at most
   // workspace, bytes: shared ...
@@ -52,6 +53,11 @@ struct Plan {
     while (block > 1 && ceil_div(tiles, block) * panels * job.groups < kWantedTasks) block /= 2;
     blocks = ceil_div(tiles, block);
     block = ceil_div(tiles, blocks);
+
+    const Target<T>& c = job.c;
+    stream =
+        !job.accumulate && streams_rows<T>(job.m * job.n * job.groups, kTileVecs, c.base + c.offset,
+                                           c.group_stride, c.s0, c.s1, c.s2);
 
     const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
     zeros = bytes(((job.groups - 1) * a.group_stride + taps.run) * sizeof(T));
@@ -104,6 +110,7 @@ class Product {
     const int64_t cost = plan_.block * kMr * job_.k * kTileVecs;
     parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
       Worker(*this, thread).run(begin, end);
+      if (plan_.stream) stream_fence();
     });
     if (job_.epilogue.sums) combine_sums();
   }
@@ -229,6 +236,7 @@ class Product {
       t.column = group * job.c.group_stride + column;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = job.accumulate;
+      t.stream = plan.stream && columns == kNr<T>;
       t.scale = e.scale ? e.scale + channel : nullptr;
       t.shift = e.shift ? e.shift + channel : nullptr;
       t.residual = e.residual;

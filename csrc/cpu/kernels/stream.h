@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "cpu/cache.h"
+#include "cpu/kernels/simd.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -88,6 +89,23 @@ class Blocks {
 template <class T>
 inline bool streams(int64_t n) {
   return kCanStream && outgrows_cache(n * static_cast<int64_t>(sizeof(T)));
+}
+
+// Whether a register tile may stream `vectors` vectors of each row it writes: the result is large,
+// and what is written of a row at once is whole cache lines, which begin where `strides` say.
+template <class T, class... Strides>
+inline bool streams_rows(int64_t n, int vectors, const T* first, Strides... strides) {
+  const auto whole = [](int64_t bytes) { return bytes % 64 == 0; };
+  return streams<T>(n) && whole(vectors * kVectorBytes) &&
+         whole(reinterpret_cast<intptr_t>(first)) &&
+         (whole(strides * static_cast<int64_t>(sizeof(T))) && ...);
+}
+
+template <class T>
+inline void stream_vector(T* to, Vec<T> v) {
+  alignas(64) T from[kVw<T>];
+  store(from, v);
+  stream_one(to, from);
 }
 
 }  // namespace

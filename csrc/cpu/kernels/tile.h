@@ -36,6 +36,7 @@ struct Tile {
   int64_t column;     // first column of the panel
   int64_t last;       // columns of the last vector
   bool accumulate;    // C += ...
+  bool stream;        // write past the caches
   const T* scale;     // of the panel's columns, or null
   const T* shift;     // of the panel's columns, or null
   const T* residual;  // as out is to c
@@ -85,7 +86,7 @@ inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
       add_sums<T, R>(&acc[0][v], V, t.sums + v * kVw<T>, t.squares + v * kVw<T>);
     }
   }
-  finish_rows<T, R, V>(acc, t.out, t.column, t.residual, t.c, t.act, last);
+  finish_rows<T, R, V>(acc, t.out, t.column, t.residual, t.c, t.act, t.stream, last);
 }
 
 template <class T, int R, int V, bool kAhead>
@@ -96,7 +97,7 @@ void multiply_tile(Tile<T>& t) {
     const T* out = t.out[i] + t.column;
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      __builtin_prefetch(out + v * kVw<T>, 1);
+      if (!t.stream) __builtin_prefetch(out + v * kVw<T>, 1);
       if (t.residual) __builtin_prefetch(t.residual + (out - t.c) + v * kVw<T>);
     }
   }
