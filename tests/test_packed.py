@@ -12,10 +12,11 @@ if not NATIVE_BUILT:
     pytest.skip("only the native kernels pack weights", allow_module_level=True)
 
 
-@pytest.fixture
-def conv():
+@pytest.fixture(params=[1, 20], ids=["dense", "depthwise"])
+def conv(request):
     fc.manual_seed(0)
-    return fc.nn.Conv2d(20, 40, 3, padding=1)
+    groups = request.param
+    return fc.nn.Conv2d(20, 40 if groups == 1 else 20, 3, padding=1, groups=groups)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def overwrite(conv):
 
 
 def assign_part(conv):
-    conv.weight[3:5] = fc.tensor(np.ones((2, 3, 3, 20), np.float32))
+    conv.weight[3:5] = fc.tensor(np.ones((2, *conv.weight.shape[1:]), np.float32))
 
 
 def step(conv):
@@ -70,14 +71,16 @@ def test_what_is_written_is_what_runs(conv, x, write):
     assert not is_kept(conv)
     after = infer(conv, x)
     assert is_kept(conv) and not np.array_equal(after, before)
-    fresh = fc.functional.conv2d(x.data, conv.weight.data, conv.bias.data, padding=1)
+    fresh = fc.functional.conv2d(
+        x.data, conv.weight.data, conv.bias.data, padding=1, groups=conv.groups
+    )
     assert np.array_equal(after, fresh)
 
 
 def test_loading_a_state_dict_drops_the_copy(conv, x):
     before = infer(conv, x)
     state = conv.state_dict()
-    other = fc.nn.Conv2d(20, 40, 3, padding=1)
+    other = fc.nn.Conv2d(20, conv.out_channels, 3, padding=1, groups=conv.groups)
     infer(other, x)
     other.load_state_dict(state)
     assert not is_kept(other)
@@ -91,13 +94,13 @@ def test_train_unlocks(conv, x):
     conv.train()
     assert not is_kept(conv)
     conv.weight.data[...] = 0
-    assert np.array_equal(infer(conv, x), np.broadcast_to(conv.bias.data, (2, 9, 8, 40)))
+    assert np.array_equal(infer(conv, x), np.broadcast_to(conv.bias.data, conv(x).shape))
 
 
 def test_arrays_and_other_backends_are_left_alone(conv, x):
     w = conv.weight.data.copy()
     with fc.no_grad():
-        fc.functional.conv2d(x.data, w, padding=1)
+        fc.functional.conv2d(x.data, w, padding=1, groups=conv.groups)
     assert w.flags.writeable
     with fc.use_backend("reference"):
         infer(conv, x)

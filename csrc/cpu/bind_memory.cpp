@@ -4,6 +4,7 @@
 #include "cpu/allocator.h"
 #include "cpu/arrays.h"
 #include "cpu/bindings.h"
+#include "cpu/cache.h"
 
 namespace fc {
 namespace {
@@ -68,6 +69,8 @@ void bind_memory(py::module_& m) {
   m.def("memory_stats", &stats);
   m.def("reset_peak_memory", &reset_peak_memory);
   m.def("empty_cache", &empty_cache);
+  m.def("set_cache_bytes", &set_cache_bytes, py::arg("bytes"),
+        "Takes the last-level cache for so large; returns what it was taken for. For tests.");
 }
 
 }  // namespace fc

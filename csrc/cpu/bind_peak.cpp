@@ -15,9 +15,9 @@ void bind_peak(py::module_& m) {
   m.def(
       "run_fma",
       [kernels](int64_t rounds) {
-        const int64_t pieces = 64 * num_threads();
-        std::vector<float> sums(num_threads());
-        parallel(pieces, 1, [&](int64_t begin, int64_t end, int thread) {
+        const int threads = num_threads(), pieces = 64 * threads;
+        std::vector<float> sums(threads);
+        parallel(pieces, 1, threads, [&](int64_t begin, int64_t end, int thread) {
           sums[thread] += kernels.fma(rounds * (end - begin));
         });
         return kernels.flops_per_round * rounds * pieces;

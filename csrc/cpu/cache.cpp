@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <string>
 
@@ -11,28 +11,31 @@ namespace {
 
 constexpr int64_t kUsual = int64_t{32} << 20;
 
-// Bytes of the last-level cache that this machine's first CPU reaches. The kernel's tables say so;
+// Bytes of the third-level cache that this machine's first CPU reaches. The kernel's tables say so;
 // sysconf adds up what several chiplets have, on some machines.
 int64_t last_level_bytes() {
-  int64_t most = 0;
+  const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index";
   for (int i = 0; i < 8; ++i) {
-    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/size");
+    int level = 0;
     int64_t size = 0;
     char unit = ' ';
-    if (!(file >> size)) break;
-    file >> unit;
-    most = std::max(most, size << (unit == 'M' ? 20 : unit == 'K' ? 10 : 0));
+    std::ifstream(folder + std::to_string(i) + "/level") >> level;
+    std::ifstream(folder + std::to_string(i) + "/size") >> size >> unit;
+    if (level == 3 && size > 0) return size << (unit == 'M' ? 20 : unit == 'K' ? 10 : 0);
   }
 #ifdef _SC_LEVEL3_CACHE_SIZE
-  if (most == 0) most = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  const int64_t bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (bytes > 0) return bytes;
 #endif
-  return most > 0 ? most : kUsual;
+  return kUsual;
 }
 
-const int64_t most = last_level_bytes() / 2;
+std::atomic<int64_t> cache_bytes{last_level_bytes()};
 
 }  // namespace
 
-bool outgrows_cache(int64_t bytes) { return bytes >= most; }
+bool outgrows_cache(int64_t bytes) { return bytes >= cache_bytes.load() / 2; }
+
+int64_t set_cache_bytes(int64_t bytes) { return cache_bytes.exchange(bytes); }
 
 }  // namespace fc

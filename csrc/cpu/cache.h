@@ -10,4 +10,8 @@ namespace fc {
 // the output would not be found there by the next kernel anyway.
 bool outgrows_cache(int64_t bytes);
 
+// Takes the last-level cache for so large, and returns what it was taken for: tests make small
+// outputs outgrow it.
+int64_t set_cache_bytes(int64_t bytes);
+
 }  // namespace fc

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from time import perf_counter, sleep
 
@@ -29,7 +30,7 @@ class Timing:
 
 
 # a round is measured again if a gauge of constant work took so much longer than its best
-DISTURBED = 1.15
+DISTURBED = 1.3
 # rounds at most, as a multiple of those wanted: on a machine that never rests the least disturbed
 # ones count
 PATIENCE = 4
@@ -54,24 +55,25 @@ def time_undisturbed(
 ) -> tuple[dict[str, Timing], Timing]:
     """As time_interleaved; rounds in which the gauge was disturbed are measured again.
 
-    Each side runs between two runs of the gauge. Returns the sides' timings and the gauge's, of the
-    `repeats` least disturbed rounds.
+    Each side runs between two runs of the gauge. Returns the sides' timings and the gauge's best, of
+    the `repeats` least disturbed rounds.
     """
     bursts = {name: _burst(run) for name, run in sides.items()}
-    rounds = []  # (worst gauge, seconds by side)
+    rounds = []  # (worst gauge, best gauge, seconds by side)
     for i in range(PATIENCE * repeats):
-        worst, found = 0.0, {}
+        worst, best, found = 0.0, inf, {}
         for name in list(sides)[:: 1 if i % 2 == 0 else -1]:
             sleep(PAUSE)
             before = min(gauge.seconds(), gauge.seconds())  # the first one wakes the threads
             found[name] = _seconds(sides[name], bursts[name])
-            worst = max(worst, before, gauge.seconds())
-        rounds.append((worst, found))
-        if sum(w <= DISTURBED * gauge.best for w, _ in rounds) >= repeats:
+            after = gauge.seconds()
+            worst, best = max(worst, before, after), min(best, before, after)
+        rounds.append((worst, best, found))
+        if sum(r[0] <= DISTURBED * gauge.best for r in rounds) >= repeats:
             break
     kept = sorted(rounds, key=lambda r: r[0])[:repeats]
-    timings = {name: Timing([found[name] for _, found in kept]) for name in sides}
-    return timings, Timing([w for w, _ in kept])
+    timings = {name: Timing([found[name] for _, _, found in kept]) for name in sides}
+    return timings, Timing([best for _, best, _ in kept])
 
 
 def _burst(run):

@@ -23,10 +23,10 @@ struct Ahead {
     __builtin_prefetch(next, 0, 2);
     next += step;
   }
-  // the same where a step brings several cache lines
-  void fetch_lines() {
-    for (int64_t i = 0; i < step; i += 64) __builtin_prefetch(next + i);
-    next += step;
+  // `steps` steps at once, where a step brings several cache lines
+  void fetch_lines(int64_t steps) {
+    for (int64_t i = 0; i < steps * step; i += 64) __builtin_prefetch(next + i);
+    next += steps * step;
   }
 };
 

@@ -73,6 +73,11 @@ struct Bands {
     return left > threes * (kPatchColumns - 1) ? kPatchColumns : kPatchColumns - 1;
   }
 
+  int64_t patches() const {  // of a band
+    return special ? ceil_div(source.d2, kPatchColumns)
+                   : source.d2 / kPatchColumns + source.d2 % kPatchColumns;
+  }
+
   // table (lines, taps1, columns), inside (lines, taps1): whether any of that row is in the image
   void find_pixels(int64_t image, int64_t line, int64_t lines, const T* zeros, const T** table,
                    bool* inside) const {
@@ -97,7 +102,7 @@ struct Bands {
     const int64_t end = h + lines * s.mul1 < s.h_end ? h + lines * s.mul1 : s.h_end;
     if (h < 0 || h >= end) return {};
     const T* from = s.base + s.offset + image * s.s0;
-    return {from + h * s.s1, from + end * s.s1, ceil_div(s.d2, kPatchColumns) * vectors};
+    return {from + h * s.s1, from + end * s.s1, patches() * vectors};
   }
 
  private:

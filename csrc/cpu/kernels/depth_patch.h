@@ -35,13 +35,13 @@ struct Patch {
   bool stream;                         // write past the caches
   const T* c;                          // the result's base
   const Epilogue<T>* epilogue;
-  // sums around the block's first pixel: (3, pitch): pivot, sum, sum of squares; or null
+  // sums around the first pixel of some patches: (3, pitch): pivot, sum, sum of squares; or null
   T* around;
-  bool first;   // patch of the block: sets the pivot
+  bool first;   // of these patches: sets the pivot
   Ahead ahead;  // a step per patch and vector of channels
 };
 
-// Sums of a patch around a pivot that the block's first pixel gives: what is squared is the spread.
+// Sums of patches around a pivot that the first pixel gives: what is squared is the spread.
 template <class T, int R, int V>
 inline void add_around(const Vec<T> (&acc)[R][V], T* around, int64_t pitch, bool first) {
 #pragma GCC unroll 2
@@ -90,7 +90,7 @@ __attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, co
     if constexpr (kWhole) return load(p + c + v * kVw<T>);
     return last.load(p + c);
   };
-  t.ahead.fetch_lines();
+  t.ahead.fetch_lines(V);
   Vec<T> acc[kRows * kColumns][V] = {};
   for (int64_t r = 0; r < t.taps1; ++r) {
     const T* w = t.w + r * t.taps2 * t.pitch + c;

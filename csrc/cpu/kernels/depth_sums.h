@@ -53,7 +53,7 @@ __attribute__((always_inline)) inline void sum_step(SumPatch<T>& t, int64_t c,
     if constexpr (kWhole) return load(p + c);
     return last.load(p + c);
   };
-  t.ahead.fetch_lines();
+  t.ahead.fetch_lines(1);
   Vec<T> g[kRows * kColumns];
 #pragma GCC unroll 8
   for (int i = 0; i < kRows * kColumns; ++i) g[i] = get(t.g[i]);

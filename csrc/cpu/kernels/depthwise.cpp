@@ -11,6 +11,9 @@
 namespace fc::FC_ISA {
 namespace {
 
+// pixels that are summed in T before their sums are added in float64
+constexpr int64_t kSummed = 112;
+
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 template <class T>
@@ -97,6 +100,7 @@ class Product {
     const T** table;
     bool* inside;
     Patch<T> t;
+    int64_t pixels;  // summed around the pivot so far
 
     Worker(const Product& product, char* buffer)
         : product(product),
@@ -123,21 +127,24 @@ class Product {
     void run(int64_t block, int64_t part) {
       t.begin = tasks.first_channel(part);
       t.end = tasks.last_channel(part);
-      t.first = true;
-      int64_t pixels = 0;
-      for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) {
-        pixels += multiply_band(i / bands.count, i % bands.count);
+      double* sums = product.sums_ + 2 * block * bands.channels;
+      if (t.around) {
+        zero(sums + t.begin, t.end - t.begin);
+        zero(sums + bands.channels + t.begin, t.end - t.begin);
       }
-      if (t.around) store_sums(block, pixels);
+      pixels = 0;
+      for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) {
+        multiply_band(i / bands.count, i % bands.count, sums);
+      }
+      if (t.around && pixels > 0) add_sums(sums);
     }
 
-    // Returns the band's pixels.
-    int64_t multiply_band(int64_t image, int64_t band) {
+    void multiply_band(int64_t image, int64_t band, double* sums) {
       const int64_t line = bands.first_line(band), rows = bands.first_line(band + 1) - line;
       bands.find_pixels(image, line, rows, product.zeros_, table, inside);
       t.ahead = {};
       if (t.begin == 0) {
-        t.ahead = bands.next_band(image, line, rows, ceil_div(t.end - t.begin, 2 * kVw<T>));
+        t.ahead = bands.next_band(image, line, rows, ceil_div(t.end - t.begin, kVw<T>));
       }
       const Target<T>& c = job.c;
       T* out = c.base + c.offset + image * c.s0 + line * c.s1;
@@ -148,21 +155,23 @@ class Product {
         for (int64_t i = 0; i < rows; ++i) {
           for (int j = 0; j < columns; ++j) *to++ = out + i * c.s1 + (column + j) * c.s2;
         }
+        t.first = pixels == 0;
         run_patch<DepthProduct>(bands, rows, columns, t);
-        t.first = false;
+        pixels += rows * columns;
+        if (t.around && pixels >= kSummed) add_sums(sums);
         column += columns;
       }
-      return rows * job.a.d2;
     }
 
-    // the block's sums in float64, its pivot taken out again
-    void store_sums(int64_t block, double count) const {
-      double* sums = product.sums_ + 2 * block * bands.channels;
+    // += the sums of the last pixels in float64, their pivot taken out again
+    void add_sums(double* sums) {
+      const double count = pixels;
       for (int64_t c = t.begin; c < t.end; ++c) {
         const double a = t.around[c], b = t.around[bands.pitch + c];
-        sums[c] = count * a + b;
-        sums[bands.channels + c] = count * a * a + 2 * a * b + t.around[2 * bands.pitch + c];
+        sums[c] += count * a + b;
+        sums[bands.channels + c] += count * a * a + 2 * a * b + t.around[2 * bands.pitch + c];
       }
+      pixels = 0;
     }
   };
 
