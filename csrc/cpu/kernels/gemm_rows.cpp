@@ -221,7 +221,6 @@ class Product {
       const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
       const int vecs = columns > kVw<T> ? 2 : 1;
       const int64_t channel = group * job.n + column;
-      T scale[kNr<T>], shift[kNr<T>];
       double sums[kNr<T>] = {}, squares[kNr<T>] = {};
       Tile<T> t;
       t.run = plan.taps.run;
@@ -230,8 +229,8 @@ class Product {
       t.column = group * job.c.group_stride + column;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = job.accumulate;
-      t.scale = padded(e.scale, channel, columns, scale);
-      t.shift = padded(e.shift, channel, columns, shift);
+      t.scale = e.scale ? e.scale + channel : nullptr;
+      t.shift = e.shift ? e.shift + channel : nullptr;
       t.residual = e.residual;
       t.c = job.c.base;
       t.act = e.act;
@@ -251,14 +250,6 @@ class Product {
       const int64_t channels = job.groups * job.n;
       copy(product.sums_ + 2 * block * channels + channel, sums, columns);
       copy(product.sums_ + (2 * block + 1) * channels + channel, squares, columns);
-    }
-
-    // values of the panel's channels, or null; in the buffer if there are fewer than a panel has
-    static const T* padded(const T* values, int64_t channel, int64_t columns, T* buffer) {
-      if (!values || columns == kNr<T>) return values ? values + channel : nullptr;
-      zero(buffer, kNr<T>);
-      copy(buffer, values + channel, columns);
-      return buffer;
     }
   };
 

@@ -10,9 +10,8 @@
 // Error bound: |y - y64| <= c * sqrt(L) * eps * sum |a b| with c = 1 (L products in order).
 #pragma once
 
-#include "cpu/kernels/act_block.h"
 #include "cpu/kernels/ahead.h"
-#include "cpu/kernels/partial.h"
+#include "cpu/kernels/finish.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -37,8 +36,8 @@ struct Tile {
   int64_t column;     // first column of the panel
   int64_t last;       // columns of the last vector
   bool accumulate;    // C += ...
-  const T* scale;     // (vecs * kVw) or null
-  const T* shift;     // (vecs * kVw) or null
+  const T* scale;     // of the panel's columns, or null
+  const T* shift;     // of the panel's columns, or null
   const T* residual;  // as out is to c
   const T* c;         // the result's base
   Activation act;
@@ -72,63 +71,21 @@ inline void add_sums(const Vec<T>* column, int stride, double* sums, double* squ
 template <class T, int R, int V>
 inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
   const Part<T> last(t.last);
-  const auto get = [&](const T* p, int v) {
-    return v < V - 1 || last.full() ? load(p + v * kVw<T>) : last.load(p + v * kVw<T>);
-  };
   if (t.accumulate) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[i][v] += get(t.out[i] + t.column, v);
+      for (int v = 0; v < V; ++v) acc[i][v] += load_part<T, V>(t.out[i] + t.column, v, last);
     }
   }
-#pragma GCC unroll 2
-  for (int v = 0; v < V; ++v) {
-    if (t.scale) {
-      const Vec<T> scale = load(t.scale + v * kVw<T>);
-#pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) acc[i][v] *= scale;
-    }
-    if (t.shift) {
-      const Vec<T> shift = load(t.shift + v * kVw<T>);
-#pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) acc[i][v] += shift;
-    }
-    if (t.sums) add_sums<T, R>(&acc[0][v], V, t.sums + v * kVw<T>, t.squares + v * kVw<T>);
-  }
-  if (t.residual) {
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        acc[i][v] += get(t.residual + (t.out[i] - t.c) + t.column, v);
-      }
-    }
-  }
-  if (t.act.code == kRelu) {
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[i][v] = acc[i][v] < 0 ? Vec<T>{} : acc[i][v];
-    }
-  } else if (t.act.code != kIdentity) {
-    alignas(64) T block[R * V * kVw<T>];
-    __builtin_memcpy(block, acc, sizeof block);
-    act_block(block, block, R * V * kVw<T>, t.act);
-    __builtin_memcpy(acc, block, sizeof block);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    T* out = t.out[i] + t.column;
+  scale_and_shift<T, R, V>(acc, t.scale, t.shift, last);
+  if (t.sums) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      if (v < V - 1 || last.full()) {
-        store(out + v * kVw<T>, acc[i][v]);
-      } else {
-        last.store(out + v * kVw<T>, acc[i][v]);
-      }
+      add_sums<T, R>(&acc[0][v], V, t.sums + v * kVw<T>, t.squares + v * kVw<T>);
     }
   }
+  finish_rows<T, R, V>(acc, t.out, t.column, t.residual, t.c, t.act, last);
 }
 
 template <class T, int R, int V, bool kAhead>
