@@ -71,8 +71,7 @@ struct Plan {
     const int64_t images = ceil_div(chunk, b.d1) + 1, window = (taps1 - 1) * b.step1 + 1;
     return least(chunk * b.mul1 + images * window, images * b.h_end) * b.w_end;
   }
-  static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-  static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+  int64_t shared_bytes() const { return partials; }
   int64_t thread_bytes() const { return packed_a + packed_b + runs; }
 };
 
@@ -81,8 +80,7 @@ class Product {
  public:
   Product(const GemmJob<T>& job, int threads, void* workspace)
       : job_(job), plan_(job), threads_(threads) {
-    const auto address = reinterpret_cast<uintptr_t>(workspace);
-    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    char* p = aligned(workspace);
     partials_ = reinterpret_cast<T*>(p);
     buffers_ = p + plan_.partials;
   }
@@ -138,7 +136,7 @@ class Product {
       int64_t unit = plan.units * split / plan.splits;
       bool accumulate = plan.splits == 1 && job.accumulate;
       do {  // once even if there are no pixels: C is then 0
-        const int64_t end = Plan<T>::least(unit + plan.chunk, last);
+        const int64_t end = least(unit + plan.chunk, last);
         if (plan.packs_a) pack_a(unit * plan.unit, (end - unit) * plan.unit);
         look_ahead(end, last);
         const int64_t panel_end = plan.panels * (column_group + 1) / plan.column_groups;
@@ -155,12 +153,12 @@ class Product {
     void look_ahead(int64_t unit, int64_t last) {
       ahead_a = ahead_b = {};
       if (unit >= last) return;
-      const int64_t end = Plan<T>::least(unit + plan.chunk, last);
+      const int64_t end = least(unit + plan.chunk, last);
       const int64_t panels = plan.panels / plan.column_groups;
       const int64_t steps = panels * plan.taps1 * plan.taps2 * tiles * plan.chunk * plan.unit;
       const Source<T>& s = job.b;
       const auto line_of = [&](int64_t u) {
-        const Cursor at(s, Plan<T>::least(u * plan.unit, job.k - 1), job.k, false);
+        const Cursor at(s, least(u * plan.unit, job.k - 1), job.k, false);
         return s.base + s.offset + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
       };
       ahead_a = Ahead(pixel_of_a(unit * plan.unit), pixel_of_a(end * plan.unit), steps);
@@ -184,8 +182,7 @@ class Product {
     }
 
     void multiply_panel(int64_t unit, int64_t end, int64_t panel, bool accumulate) {
-      const int64_t column = panel * kNr<T>,
-                    columns = Plan<T>::least(kNr<T>, plan.columns - column);
+      const int64_t column = panel * kNr<T>, columns = least(kNr<T>, plan.columns - column);
       const int vecs = columns > kVw<T> ? 2 : 1;
       const int64_t width = vecs * kVw<T>, pixels = (end - unit) * plan.unit;
       ReduceTile<T> t;
@@ -252,8 +249,8 @@ class Product {
         return pack_piece(job, group, column, columns, pixel, count, width, b);
       }
       for (int64_t i = 0; i < count; i += kPackRows) {
-        pack_piece(job, group, column, columns, pixel + i, Plan<T>::least(kPackRows, count - i),
-                   width, b + i * width);
+        pack_piece(job, group, column, columns, pixel + i, least(kPackRows, count - i), width,
+                   b + i * width);
       }
     }
 
@@ -275,7 +272,7 @@ class Product {
       const int64_t p_count = job.b.d1;
       for (int64_t u = unit; u < end;) {
         const int64_t image = u / p_count, p = u % p_count;
-        const int64_t p_end = Plan<T>::least(p_count, p + end - u);
+        const int64_t p_end = least(p_count, p + end - u);
         f(image, p, p_end, u - unit);
         u += p_end - p;
       }
@@ -305,8 +302,7 @@ class Product {
       const Run* first = run;
       const int64_t w0 = s.off2 + t2 * s.step2;  // of pixel 0 of a line
       const int64_t q = w0 < 0 ? ceil_div(-w0, s.mul2) : 0;
-      const int64_t q_end =
-          w0 < s.w_end ? Plan<T>::least(s.d2, (s.w_end - 1 - w0) / s.mul2 + 1) : 0;
+      const int64_t q_end = w0 < s.w_end ? least(s.d2, (s.w_end - 1 - w0) / s.mul2 + 1) : 0;
       int64_t line = 0;  // of b, where the image's lines begin
       for_images(unit, end, [&](int64_t, int64_t p, int64_t p_end, int64_t place) {
         const Lines lines(s, plan.taps1, p, p_end);
@@ -351,7 +347,7 @@ class Product {
              [&](int64_t begin, int64_t end, int) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t group = i / blocks, column = i % blocks * kBlock;
-                 finish_columns(group, column, Plan<T>::least(kBlock, job_.n - column));
+                 finish_columns(group, column, least(kBlock, job_.n - column));
                }
              });
   }
@@ -389,21 +385,18 @@ class Product {
 
 template <class T>
 int64_t workspace(const GemmJob<T>& job, int threads) {
-  const Plan<T> p(job);
-  return kAlign + p.partials + threads * p.thread_bytes();
+  return workspace_bytes(Plan<T>(job), threads);
+}
+
+template <class T>
+void product(const GemmJob<T>& job, int threads, void* workspace) {
+  Product<T>(job, threads, workspace).run();
 }
 
 }  // namespace
 
-int64_t reduce_workspace(const GemmJob<float>& job, int threads) { return workspace(job, threads); }
-int64_t reduce_workspace(const GemmJob<double>& job, int threads) {
-  return workspace(job, threads);
-}
-void reduce_product(const GemmJob<float>& job, int threads, void* workspace) {
-  Product<float>(job, threads, workspace).run();
-}
-void reduce_product(const GemmJob<double>& job, int threads, void* workspace) {
-  Product<double>(job, threads, workspace).run();
+GemmWays reduce_way() {
+  return {{workspace<float>, product<float>}, {workspace<double>, product<double>}};
 }
 
 }  // namespace fc::FC_ISA
