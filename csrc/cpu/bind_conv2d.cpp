@@ -45,18 +45,17 @@ void bind_conv2d(py::module_& m) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
     const Direction d = parse_direction(direction);
     const Algorithm a = parse_algorithm(algorithm, p);
-    if (itemsize == 4) return engine(float()).workspace(p, d, a, num_threads(), packed);
-    if (itemsize == 8) return engine(double()).workspace(p, d, a, num_threads(), packed);
-    refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
+    return with_float_size(itemsize, [&](auto zero) {
+      return engine(zero).workspace(p, d, a, num_threads(), packed);
+    });
   });
 
-  m.def("conv2d_packed_elements",
-        [engine](const py::tuple& problem, const std::string& algorithm, int itemsize) {
-          const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p);
-          return itemsize == 4 ? engine(float()).packed_elements(p, a)
-                               : engine(double()).packed_elements(p, a);
-        });
+  m.def("conv2d_packed_elements", [engine](const py::tuple& problem, const std::string& algorithm,
+                                           int itemsize) {
+    const Conv2dProblem p = parse_conv2d_problem(problem);
+    const Algorithm a = parse_algorithm(algorithm, p);
+    return with_float_size(itemsize, [&](auto zero) { return engine(zero).packed_elements(p, a); });
+  });
 
   m.def("conv2d_pack", [engine](const py::array& w, const py::tuple& problem,
                                 const std::string& algorithm, py::array packed) {

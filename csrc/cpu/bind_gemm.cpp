@@ -47,9 +47,9 @@ void bind_gemm(py::module_& module) {
   const GemmKernels gemm = FC_FOR_ISA(gemm_kernels)();
 
   module.def("gemm_workspace", [gemm](int64_t m, int64_t n, int64_t k, int itemsize) {
-    if (itemsize == 4) return workspace_bytes(gemm.f32, m, n, k);
-    if (itemsize == 8) return workspace_bytes(gemm.f64, m, n, k);
-    refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
+    return with_float_size(itemsize, [&](auto zero) {
+      return workspace_bytes(functions<decltype(zero)>(gemm), m, n, k);
+    });
   });
 
   module.def("gemm", [gemm](const py::array& a, const py::array& b, py::array c, bool trans_a,

@@ -61,6 +61,14 @@ Epilogue<T> parse_epilogue(const py::tuple& fields, Shape y_shape) {
   return e;
 }
 
+// Calls f(float()) or f(double()), as the bytes of a dtype say, where there is no array yet.
+template <class F>
+auto with_float_size(int itemsize, F&& f) {
+  if (itemsize == 4) return f(float());
+  if (itemsize == 8) return f(double());
+  refuse("dtype", "4 or 8 bytes", std::to_string(itemsize));
+}
+
 // The memory of a workspace argument: None, or a writeable uint8 array of at least bytes.
 inline void* parse_workspace(const py::object& workspace, int64_t bytes) {
   if (workspace.is_none()) {

@@ -8,42 +8,13 @@ import sys
 
 import numpy as np
 
-from fastconv.backend import cpu, reference
+from fastconv.backend import cpu
 from fastconv.backend.problem import Conv2dProblem
 from tests.conv_cases import conv_problems
+from tests.native.conv2d_case import DIRECTIONS, DTYPES, run, shapes, sum_length, truth
 
-DIRECTIONS = ("fwd", "dgrad", "wgrad")
-DTYPES = (np.float32, np.float64)
 SAMPLE = 300
-C = 1  # of every algorithm so far; stated in csrc/cpu/kernels/micro_kernel.h
-
-
-def shapes(p, direction):
-    """Of the two operands and of the result."""
-    x, w, y = p.x_shape, p.w_shape, p.y_shape
-    return {"fwd": (x, w, y), "dgrad": (y, w, x), "wgrad": (x, y, w)}[direction]
-
-
-def sum_length(p, direction):
-    window = p.r * p.s
-    return {
-        "fwd": window * p.c // p.groups,
-        "dgrad": window * p.k // p.groups,
-        "wgrad": p.n * p.p * p.q,
-    }[direction]
-
-
-def run(K, p, direction, algorithm, a, b):
-    """The result; poisoned before, so that an element left out is seen."""
-    out = np.full(shapes(p, direction)[2], np.nan, a.dtype)
-    size = K.conv2d_workspace(p, direction, algorithm, a.dtype)
-    workspace = np.full(size, 255, np.uint8) if size else None
-    getattr(K, f"conv2d_{direction}")(a, b, out, p, algorithm, workspace)
-    return out
-
-
-def truth(p, direction, a, b):
-    return run(reference, p, direction, "reference", a.astype("f8"), b.astype("f8"))
+C = 1  # of every algorithm so far; stated in csrc/cpu/kernels/tile.h
 
 
 def findings(p, direction, seed=7):

@@ -10,7 +10,7 @@ import numpy as np
 from fastconv.backend import cpu
 from fastconv.backend.problem import Conv2dProblem
 from tests.conv_cases import conv_problems
-from tests.native.conv_rules import DIRECTIONS, run, shapes
+from tests.native.conv2d_case import DIRECTIONS, run, shapes
 from tests.native.kernel_cases import CASES
 
 

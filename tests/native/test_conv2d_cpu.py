@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from fastconv.backend import reference
 from fastconv.backend.activation import Activation
-from fastconv.backend.problem import NO_EPILOGUE, Conv2dProblem, Epilogue, Prologue
+from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
 from fastconv.backend.select import NATIVE_BUILT
 from fastconv.errors import AlgorithmError, DTypeError
 
@@ -17,20 +16,18 @@ if not NATIVE_BUILT:
     pytest.skip("fastconv._cpu is not built (FASTCONV_NATIVE=OFF)", allow_module_level=True)
 
 from fastconv.backend import cpu
+from tests.native.conv2d_case import (
+    DIRECTIONS,
+    DTYPES,
+    SAME,
+    draw,
+    operands,
+    problem,
+    run,
+    sum_length,
+    truth,
+)
 
-DIRECTIONS = ("fwd", "dgrad", "wgrad")
-DTYPES = (np.float32, np.float64)
-
-
-def problem(n, hw, c, k, rs, stride=(1, 1), pad=(0, 0, 0, 0), dilation=(1, 1), groups=1):
-    p, q = (
-        (hw[i] + pad[2 * i] + pad[2 * i + 1] - dilation[i] * (rs[i] - 1) - 1) // stride[i] + 1
-        for i in (0, 1)
-    )
-    return Conv2dProblem(n, *hw, c, k, *rs, p, q, stride, pad, dilation, groups)
-
-
-SAME = (1, 1, 1, 1)
 PROBLEMS = {
     "one_of_everything": problem(1, (1, 1), 1, 1, (1, 1)),
     "one_channel": problem(2, (5, 7), 1, 3, (3, 3), pad=SAME),
@@ -55,48 +52,6 @@ PROBLEMS = {
     "long_sum_few_tiles": problem(1, (2, 2), 1400, 5, (2, 2)),  # l in chunks
     "many_pixels": problem(3, (50, 47), 9, 11, (3, 3), pad=SAME),  # wgrad in chunks
 }
-
-
-@pytest.fixture
-def threads():
-    before = cpu.num_threads()
-    yield cpu.set_num_threads
-    cpu.set_num_threads(before)
-
-
-def draw(shape, dtype, rng, integers):
-    values = rng.integers(-3, 4, shape) if integers else rng.standard_normal(shape)
-    return values.astype(np.float32).astype(dtype)
-
-
-def operands(p, direction, dtype, integers):
-    rng = np.random.default_rng(7)
-    x, w, gy = (draw(s, dtype, rng, integers) for s in (p.x_shape, p.w_shape, p.y_shape))
-    return {"fwd": (x, w), "dgrad": (gy, w), "wgrad": (x, gy)}[direction]
-
-
-def run(K, p, direction, algorithm, a, b, **options):
-    """The result; poisoned before, so that an element left out is seen."""
-    shape = {"fwd": p.y_shape, "dgrad": p.x_shape, "wgrad": p.w_shape}[direction]
-    out = np.full(shape, np.nan, a.dtype)
-    size = K.conv2d_workspace(p, direction, algorithm, a.dtype)
-    workspace = np.full(size, 255, np.uint8) if size else None
-    getattr(K, f"conv2d_{direction}")(a, b, out, p, algorithm, workspace, **options)
-    return out
-
-
-def truth(p, direction, a, b, **options):
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return run(reference, p, direction, "reference", a, b, **options)
-
-
-def sum_length(p, direction):
-    window = p.r * p.s
-    return {
-        "fwd": window * p.c // p.groups,
-        "dgrad": window * p.k // p.groups,
-        "wgrad": p.n * p.p * p.q,
-    }[direction]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -126,7 +81,7 @@ def test_random_inputs_stay_within_the_error_bound(name, direction, dtype):
     a, b = operands(p, direction, dtype, integers=False)
     expected = truth(p, direction, a, b)
     magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    # c = 1: stated in csrc/cpu/kernels/micro_kernel.h
+    # c = 1: stated in csrc/cpu/kernels/tile.h
     bound = np.sqrt(sum_length(p, direction)) * np.finfo(dtype).eps * magnitude
     for algorithm in cpu.conv2d_algorithms(p, direction, np.dtype(dtype)):
         error = np.abs(run(cpu, p, direction, algorithm, a, b) - expected)

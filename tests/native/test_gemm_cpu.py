@@ -29,13 +29,6 @@ SIZES = [  # m, n, k
 ]
 
 
-@pytest.fixture
-def threads():
-    before = cpu.num_threads()
-    yield cpu.set_num_threads
-    cpu.set_num_threads(before)
-
-
 def operands(m, n, k, trans_a, trans_b, dtype, integers):
     rng = np.random.default_rng(5)
     shapes = ((k, m) if trans_a else (m, k)), ((n, k) if trans_b else (k, n))
@@ -64,7 +57,7 @@ def wide(a, b, trans_a, trans_b):
 def test_exact_on_integers_bounded_on_reals_same_bits_for_threads(size, trans, dtype, threads):
     exact = operands(*size, *trans, dtype, integers=True)
     real = operands(*size, *trans, dtype, integers=False)
-    # c = 1: stated in csrc/cpu/kernels/micro_kernel.h
+    # c = 1: stated in csrc/cpu/kernels/tile.h
     magnitude = wide(np.abs(real[0]), np.abs(real[1]), *trans)
     bound = np.sqrt(size[2]) * np.finfo(dtype).eps * magnitude
     bits = set()

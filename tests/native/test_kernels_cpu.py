@@ -22,13 +22,6 @@ EXACT = [name for name, case in CASES.items() if case.exact]
 BATCHED = [name for name in CASES if not name.startswith(("sgd", "adam", "batch_norm_prepare"))]
 
 
-@pytest.fixture
-def threads():
-    before = cpu.num_threads()
-    yield cpu.set_num_threads
-    cpu.set_num_threads(before)
-
-
 def assert_same(came, expected):
     for i, (a, b) in enumerate(zip(came, expected, strict=True)):
         np.testing.assert_array_equal(a, b, strict=True, err_msg=f"output {i}")

@@ -16,9 +16,10 @@ if not NATIVE_BUILT:
     pytest.skip("fastconv._cpu is not built (FASTCONV_NATIVE=OFF)", allow_module_level=True)
 
 from fastconv.backend import cpu
-from tests.native.test_conv2d_cpu import (
+from tests.native.conv2d_case import (
     DIRECTIONS,
     DTYPES,
+    SAME,
     draw,
     operands,
     problem,
@@ -26,8 +27,6 @@ from tests.native.test_conv2d_cpu import (
     sum_length,
     truth,
 )
-
-SAME = (1, 1, 1, 1)
 
 
 def depthwise(n, hw, c, r, stride=(1, 1), pad=None, dilation=(1, 1)):
@@ -76,13 +75,6 @@ def algorithms_of(p, direction, dtype=np.float32):
     return found
 
 
-@pytest.fixture
-def threads():
-    before = cpu.num_threads()
-    yield cpu.set_num_threads
-    cpu.set_num_threads(before)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -110,7 +102,7 @@ def test_random_inputs_stay_within_the_error_bound(name, direction, dtype):
     a, b = operands(p, direction, dtype, integers=False)
     expected = truth(p, direction, a, b)
     magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    # c = 1: stated in lanes_tile.h, lanes_wgrad.cpp and depth_tile.h
+    # c = 1: stated in lanes_tile.h, lanes_wgrad.cpp, depth_patch.h and depthwise_wgrad.cpp
     bound = np.sqrt(sum_length(p, direction)) * np.finfo(dtype).eps * magnitude
     for algorithm in algorithms_of(p, direction, dtype):
         error = np.abs(run(cpu, p, direction, algorithm, a, b) - expected)

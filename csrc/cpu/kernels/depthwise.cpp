@@ -14,8 +14,6 @@ namespace {
 // pixels that are summed in T before their sums are added in float64
 constexpr int64_t kSummed = 112;
 
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 template <class T>
 struct Plan {
   Bands<T> bands;
@@ -70,8 +68,7 @@ class Product {
  public:
   Product(const GemmJob<T>& job, int threads, void* workspace)
       : job_(job), plan_(job), threads_(threads) {
-    const auto address = reinterpret_cast<uintptr_t>(workspace);
-    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    char* p = aligned(workspace);
     zeros_ = reinterpret_cast<T*>(p);
     weights_ = job.packed_b ? job.packed_b : reinterpret_cast<T*>(p + plan_.zeros);
     sums_ = reinterpret_cast<double*>(p + plan_.zeros + plan_.weights);
@@ -196,8 +193,7 @@ class Product {
 template <class T>
 int64_t workspace(const GemmJob<T>& job, int threads) {
   if (job.m == 0 || job.groups == 0) return 0;
-  const Plan<T> p(job);
-  return kAlign + p.shared_bytes() + threads * p.thread_bytes();
+  return workspace_bytes(Plan<T>(job), threads);
 }
 
 template <class T>
@@ -214,23 +210,13 @@ void product(const GemmJob<T>& job, int threads, void* workspace) {
   Product<T>(job, threads, workspace).run();
 }
 
+template <class T>
+GemmWay<T> way() {
+  return {workspace<T>, product<T>, packed_elements<T>, pack<T>};
+}
+
 }  // namespace
 
-int64_t depthwise_workspace(const GemmJob<float>& job, int threads) {
-  return workspace(job, threads);
-}
-int64_t depthwise_workspace(const GemmJob<double>& job, int threads) {
-  return workspace(job, threads);
-}
-int64_t depthwise_packed_elements(const GemmJob<float>& job) { return packed_elements(job); }
-int64_t depthwise_packed_elements(const GemmJob<double>& job) { return packed_elements(job); }
-void depthwise_pack(const GemmJob<float>& job, float* packed) { pack(job, packed); }
-void depthwise_pack(const GemmJob<double>& job, double* packed) { pack(job, packed); }
-void depthwise_product(const GemmJob<float>& job, int threads, void* ws) {
-  product(job, threads, ws);
-}
-void depthwise_product(const GemmJob<double>& job, int threads, void* ws) {
-  product(job, threads, ws);
-}
+GemmWays depthwise_way() { return {way<float>(), way<double>()}; }
 
 }  // namespace fc::FC_ISA

@@ -37,8 +37,7 @@ class Product {
  public:
   Product(const GemmJob<T>& job, int threads, void* workspace)
       : job_(job), plan_(job), threads_(threads) {
-    const auto address = reinterpret_cast<uintptr_t>(workspace);
-    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    char* p = aligned(workspace);
     zeros_ = reinterpret_cast<T*>(p);
     totals_ = reinterpret_cast<T*>(p + plan_.zeros);
     buffers_ = p + plan_.shared_bytes();
@@ -147,23 +146,18 @@ class Product {
 
 template <class T>
 int64_t workspace(const GemmJob<T>& job, int threads) {
-  const Plan<T> p(job);
-  return kAlign + p.shared_bytes() + threads * p.thread_bytes();
+  return workspace_bytes(Plan<T>(job), threads);
+}
+
+template <class T>
+void product(const GemmJob<T>& job, int threads, void* workspace) {
+  Product<T>(job, threads, workspace).run();
 }
 
 }  // namespace
 
-int64_t depthwise_wgrad_workspace(const GemmJob<float>& job, int threads) {
-  return workspace(job, threads);
-}
-int64_t depthwise_wgrad_workspace(const GemmJob<double>& job, int threads) {
-  return workspace(job, threads);
-}
-void depthwise_wgrad_product(const GemmJob<float>& job, int threads, void* ws) {
-  Product<float>(job, threads, ws).run();
-}
-void depthwise_wgrad_product(const GemmJob<double>& job, int threads, void* ws) {
-  Product<double>(job, threads, ws).run();
+GemmWays depthwise_wgrad_way() {
+  return {{workspace<float>, product<float>}, {workspace<double>, product<double>}};
 }
 
 }  // namespace fc::FC_ISA

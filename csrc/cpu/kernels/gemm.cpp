@@ -10,6 +10,15 @@ namespace fc::FC_ISA {
 namespace {
 
 template <class T>
+GemmWay<T> of(const GemmWays& ways) {
+  if constexpr (sizeof(T) == 4) {
+    return ways.f32;
+  } else {
+    return ways.f64;
+  }
+}
+
+template <class T>
 bool is_empty(const GemmJob<T>& job) {
   return job.m == 0 || job.n == 0 || job.groups == 0;
 }
@@ -17,8 +26,8 @@ bool is_empty(const GemmJob<T>& job) {
 template <class T>
 int64_t workspace(const GemmJob<T>& job, int threads) {
   if (is_empty(job)) return 0;
-  if (job.a_by_k) return reduce_workspace(job, threads);
-  return is_dots(job) ? 0 : rows_workspace(job, threads);
+  if (job.a_by_k) return of<T>(reduce_way()).workspace(job, threads);
+  return is_dots(job) ? 0 : of<T>(rows_way()).workspace(job, threads);
 }
 
 template <class T>
@@ -27,20 +36,24 @@ void run(const GemmJob<T>& job, int threads, void* workspace) {
     if (job.epilogue.sums) zero(job.epilogue.sums, 2 * job.groups * job.n);
     return;
   }
-  if (job.a_by_k) return reduce_product(job, threads, workspace);
+  if (job.a_by_k) return of<T>(reduce_way()).product(job, threads, workspace);
   if (is_dots(job)) return dots_product(job);
-  rows_product(job, threads, workspace);
+  of<T>(rows_way()).product(job, threads, workspace);
 }
 
 template <class T>
-int64_t depth_workspace(const GemmJob<T>& job, int threads) {
-  return job.a_by_k ? depthwise_wgrad_workspace(job, threads) : depthwise_workspace(job, threads);
+GemmWay<T> way_by_channels(const GemmJob<T>& job) {
+  return of<T>(job.a_by_k ? depthwise_wgrad_way() : depthwise_way());
 }
 
 template <class T>
-void run_depthwise(const GemmJob<T>& job, int threads, void* workspace) {
-  job.a_by_k ? depthwise_wgrad_product(job, threads, workspace)
-             : depthwise_product(job, threads, workspace);
+int64_t depthwise_workspace(const GemmJob<T>& job, int threads) {
+  return way_by_channels(job).workspace(job, threads);
+}
+
+template <class T>
+void depthwise(const GemmJob<T>& job, int threads, void* workspace) {
+  way_by_channels(job).product(job, threads, workspace);
 }
 
 template <class T>
@@ -69,14 +82,15 @@ void finish(T* y, int64_t count, const T* residual, Activation act) {
 
 template <class T>
 GemmFunctions<T> functions() {
+  const GemmWay<T> rows = of<T>(rows_way()), channels = of<T>(depthwise_way());
   return {workspace<T>,
           run<T>,
-          depth_workspace<T>,
-          run_depthwise<T>,
-          depthwise_packed_elements,
-          depthwise_pack,
-          packed_b_elements,
-          pack_b,
+          depthwise_workspace<T>,
+          depthwise<T>,
+          channels.packed_elements,
+          channels.pack,
+          rows.packed_elements,
+          rows.pack,
           gather<T>,
           finish<T>};
 }

@@ -20,6 +20,36 @@ constexpr int64_t kWantedTasks = 64;
 constexpr int64_t kWorthFetching = 16;
 
 template <class T>
+int64_t packed_elements(const GemmJob<T>& job) {
+  return job.groups * job.k * round_up(job.n, kVw<T>);
+}
+
+template <class T>
+void pack(const GemmJob<T>& job, T* packed) {
+  const int64_t padded = round_up(job.n, kVw<T>), panels = ceil_div(job.n, kNr<T>);
+  const int64_t pieces = ceil_div(job.k, kPackRows);
+  const auto pack_panel = [&](int64_t group, int64_t panel, int64_t piece) {
+    const int64_t column = panel * kNr<T>, l0 = piece * kPackRows;
+    const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
+    const int64_t width = columns > kVw<T> ? kNr<T> : kVw<T>;
+    const int64_t count = job.k - l0 < kPackRows ? job.k - l0 : kPackRows;
+    T* dst = packed + (group * padded + column) * job.k + l0 * width;
+    pack_piece(job, group, column, columns, l0, count, width, dst);
+  };
+  // B by k: rows are read along; else columns are
+  parallel(job.groups * pieces * panels, grain_for(kPackRows * kNr<T>),
+           [&](int64_t begin, int64_t end, int) {
+             for (int64_t i = begin; i < end; ++i) {
+               if (job.b_by_k) {
+                 pack_panel(i / panels / pieces, i % panels, i / panels % pieces);
+               } else {
+                 pack_panel(i / pieces / panels, i / pieces % panels, i % pieces);
+               }
+             }
+           });
+}
+
+template <class T>
 struct Plan {
   Taps<T> taps;
   int64_t tiles, block, blocks;  // tiles: all, of a block at most; blocks
@@ -61,7 +91,7 @@ struct Plan {
 
     const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
     zeros = bytes(((job.groups - 1) * a.group_stride + taps.run) * sizeof(T));
-    packed = job.packed_b ? 0 : bytes(packed_b_elements(job) * sizeof(T));
+    packed = job.packed_b ? 0 : bytes(packed_elements(job) * sizeof(T));
     sums = job.epilogue.sums ? bytes(blocks * 2 * job.groups * job.n * sizeof(double)) : 0;
     table = bytes(taps.count() * kMr * sizeof(T*)) + bytes(taps.count() * sizeof(int32_t)) +
             bytes(kMr * sizeof(T*));
@@ -85,18 +115,11 @@ struct Plan {
 };
 
 template <class T>
-int64_t workspace(const GemmJob<T>& job, int threads) {
-  const Plan<T> p(job);
-  return kAlign + p.shared_bytes() + threads * p.thread_bytes();
-}
-
-template <class T>
 class Product {
  public:
   Product(const GemmJob<T>& job, int threads, void* workspace)
       : job_(job), plan_(job), threads_(threads) {
-    const auto address = reinterpret_cast<uintptr_t>(workspace);
-    char* p = reinterpret_cast<char*>((address + kAlign - 1) / kAlign * kAlign);
+    char* p = aligned(workspace);
     zeros_ = reinterpret_cast<T*>(p);
     packed_ = job.packed_b ? job.packed_b : reinterpret_cast<T*>(p + plan_.zeros);
     sums_ = reinterpret_cast<double*>(p + plan_.zeros + plan_.packed);
@@ -105,7 +128,7 @@ class Product {
 
   void run() {
     zero(zeros_, plan_.zeros / static_cast<int64_t>(sizeof(T)));
-    if (!job_.packed_b) pack_b(job_, const_cast<T*>(packed_));
+    if (!job_.packed_b) pack(job_, const_cast<T*>(packed_));
     const int64_t tasks = plan_.tasks(job_.groups);
     const int64_t cost = plan_.block * kMr * job_.k * kTileVecs;
     parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
@@ -278,54 +301,28 @@ class Product {
   const Plan<T> plan_;
   const int threads_;
   T* zeros_;         // a row of zeros for taps outside the image
-  const T* packed_;  // B, see pack_b
+  const T* packed_;  // B, see pack
   double* sums_;     // (blocks, 2, channels)
   char* buffers_;    // per thread: tables and borders of a block's tiles, staged lines
 };
 
 template <class T>
-int64_t packed_elements(const GemmJob<T>& job) {
-  return job.groups * job.k * round_up(job.n, kVw<T>);
+int64_t workspace(const GemmJob<T>& job, int threads) {
+  return workspace_bytes(Plan<T>(job), threads);
 }
 
 template <class T>
-void pack(const GemmJob<T>& job, T* packed) {
-  const int64_t padded = round_up(job.n, kVw<T>), panels = ceil_div(job.n, kNr<T>);
-  const int64_t pieces = ceil_div(job.k, kPackRows);
-  const auto pack_panel = [&](int64_t group, int64_t panel, int64_t piece) {
-    const int64_t column = panel * kNr<T>, l0 = piece * kPackRows;
-    const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
-    const int64_t width = columns > kVw<T> ? kNr<T> : kVw<T>;
-    const int64_t count = job.k - l0 < kPackRows ? job.k - l0 : kPackRows;
-    T* dst = packed + (group * padded + column) * job.k + l0 * width;
-    pack_piece(job, group, column, columns, l0, count, width, dst);
-  };
-  // B by k: rows are read along; else columns are
-  parallel(job.groups * pieces * panels, grain_for(kPackRows * kNr<T>),
-           [&](int64_t begin, int64_t end, int) {
-             for (int64_t i = begin; i < end; ++i) {
-               if (job.b_by_k) {
-                 pack_panel(i / panels / pieces, i % panels, i / panels % pieces);
-               } else {
-                 pack_panel(i / pieces / panels, i / pieces % panels, i % pieces);
-               }
-             }
-           });
+void product(const GemmJob<T>& job, int threads, void* workspace) {
+  Product<T>(job, threads, workspace).run();
+}
+
+template <class T>
+GemmWay<T> way() {
+  return {workspace<T>, product<T>, packed_elements<T>, pack<T>};
 }
 
 }  // namespace
 
-int64_t packed_b_elements(const GemmJob<float>& job) { return packed_elements(job); }
-int64_t packed_b_elements(const GemmJob<double>& job) { return packed_elements(job); }
-int64_t rows_workspace(const GemmJob<float>& job, int threads) { return workspace(job, threads); }
-int64_t rows_workspace(const GemmJob<double>& job, int threads) { return workspace(job, threads); }
-void rows_product(const GemmJob<float>& job, int threads, void* workspace) {
-  Product<float>(job, threads, workspace).run();
-}
-void rows_product(const GemmJob<double>& job, int threads, void* workspace) {
-  Product<double>(job, threads, workspace).run();
-}
-void pack_b(const GemmJob<float>& job, float* packed) { pack(job, packed); }
-void pack_b(const GemmJob<double>& job, double* packed) { pack(job, packed); }
+GemmWays rows_way() { return {way<float>(), way<double>()}; }
 
 }  // namespace fc::FC_ISA

@@ -22,10 +22,6 @@ struct Workspace {
   T* buffers;       // (threads, buffer)
   int64_t bytes;
 
-  Workspace(const Pass& pass, const Blocks<T>& b, int threads, void* base)
-      : Workspace(pass, b, threads, Carve(base)) {}
-
- private:
   Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
       : entries(pass, b, carve),
         weights(carve.take<T>(b.vectors * pass.entries() * kVw<T>)),
@@ -153,7 +149,7 @@ void run(const Conv2dProblem& p, Direction d, const T* source, const T* w, T* ou
          void* workspace, const Prologue<T>& prologue, const Epilogue<T>& epilogue) {
   const Pass pass(p, d, kVw<T>);
   const Blocks<T> b(pass, false);
-  const Workspace<T> ws(pass, b, threads, workspace);
+  const Workspace<T> ws(pass, b, threads, Carve(workspace));
   ws.entries.fill(pass, b);
   pack(pass, b, ws.entries, w, ws.weights);
   const Run<T> r{pass, b, ws, source, out, prologue, epilogue};
@@ -182,7 +178,7 @@ int64_t workspace(const Conv2dProblem& p, Direction d, int threads) {
   if (d == Direction::kWgrad) return lanes_wgrad_workspace(p, threads, T());
   const Pass pass(p, d, kVw<T>);
   const Blocks<T> b(pass, false);
-  return Workspace<T>(pass, b, threads, nullptr).bytes;
+  return Workspace<T>(pass, b, threads, Carve(nullptr)).bytes;
 }
 
 template <class T>

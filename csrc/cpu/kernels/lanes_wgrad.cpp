@@ -35,10 +35,6 @@ struct Workspace {
   T* buffers;  // (threads, buffer)
   int64_t bytes;
 
-  Workspace(const Pass& pass, const Blocks<T>& b, int threads, void* base)
-      : Workspace(pass, b, threads, Carve(base)) {}
-
- private:
   Workspace(const Pass& pass, const Blocks<T>& b, int threads, Carve carve)
       : entries(pass, b, carve),
         partial(carve.take<T>(Chunks<T>(pass, b).count * b.vectors * pass.entries() * kVw<T>)),
@@ -171,7 +167,7 @@ void wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, int threads, 
            const Prologue<T>& prologue) {
   const Pass pass(p, Direction::kWgrad, kVw<T>);
   const Blocks<T> b(pass, true);
-  const Workspace<T> ws(pass, b, threads, workspace);
+  const Workspace<T> ws(pass, b, threads, Carve(workspace));
   ws.entries.fill(pass, b);
   const Chunks<T> chunks(pass, b);
   const Run<T> r{pass, b, ws, x, gy, prologue};
@@ -196,7 +192,7 @@ template <class T>
 int64_t workspace_of(const Conv2dProblem& p, int threads) {
   const Pass pass(p, Direction::kWgrad, kVw<T>);
   const Blocks<T> b(pass, true);
-  return Workspace<T>(pass, b, threads, nullptr).bytes;
+  return Workspace<T>(pass, b, threads, Carve(nullptr)).bytes;
 }
 
 }  // namespace

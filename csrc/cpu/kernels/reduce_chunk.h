@@ -1,0 +1,155 @@
+// What a tile of gemm_reduce.cpp reads: a chunk of pixels of A in columns of a tile, of B in panels
+// of two vectors, and the runs of pixels that a tap meets inside the image.
+#pragma once
+
+#include "cpu/kernels/gemm_parts.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/reduce_plan.h"
+#include "cpu/kernels/reduce_tile.h"
+#include "cpu/kernels/rows.h"
+
+namespace fc::FC_ISA {
+namespace {
+
+// The lines of one image that the windows of lines [p, p_end) reach.
+struct Lines {
+  int64_t begin, end;
+
+  template <class T>
+  Lines(const Source<T>& s, int64_t taps1, int64_t p, int64_t p_end) {
+    begin = p * s.mul1 + s.off1;
+    end = (p_end - 1) * s.mul1 + s.off1 + (taps1 - 1) * s.step1 + 1;
+    begin = begin < 0 ? 0 : begin > s.h_end ? s.h_end : begin;
+    end = end < begin ? begin : end > s.h_end ? s.h_end : end;
+  }
+};
+
+// Of one group, in a thread's part of the workspace.
+template <class T>
+struct ReduceChunk {
+  const GemmJob<T>& job;
+  const ReducePlan<T>& plan;
+  int64_t group;
+  int64_t tiles;  // of the rows of C
+  T *a, *b;
+  Run* runs;  // (taps, chunk + 1)
+
+  ReduceChunk(const GemmJob<T>& job, const ReducePlan<T>& plan, int64_t group, char* buffer)
+      : job(job),
+        plan(plan),
+        group(group),
+        tiles(ceil_div(job.m, plan.columns > kVw<T> ? kMr : kMrNarrow)),
+        a(reinterpret_cast<T*>(buffer)),
+        b(reinterpret_cast<T*>(buffer + plan.packed_a)),
+        runs(reinterpret_cast<Run*>(buffer + plan.packed_a + plan.packed_b)) {}
+
+  int64_t first_row(int64_t tile) const { return job.m * tile / tiles; }
+
+  const T* pixel_of_a(int64_t pixel) const {
+    const Source<T>& s = job.a;
+    return s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s2;
+  }
+
+  // a: for each tile (pixels, rows of the tile)
+  void pack_a(int64_t pixel, int64_t count) {
+    const int64_t lda = job.a.s2;
+    const T* base = pixel_of_a(pixel);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
+      T* dst = a + first * count;
+      for (int64_t i = 0; i < count; ++i) copy(dst + i * rows, base + i * lda + first, rows);
+    }
+  }
+
+  // b (pixels, width): columns of the windows
+  void pack_windows(int64_t pixel, int64_t count, int64_t column, int64_t columns, int64_t width) {
+    if (job.b_by_k) {
+      if (is_pixels() && columns == width) return pack_pixels(pixel, count, column, width);
+      return pack_piece(job, group, column, columns, pixel, count, width, b);
+    }
+    for (int64_t i = 0; i < count; i += kPackRows) {
+      pack_piece(job, group, column, columns, pixel + i, least(kPackRows, count - i), width,
+                 b + i * width);
+    }
+  }
+
+  // b (lines, w, width)
+  void pack_lines(int64_t unit, int64_t end, int64_t column, int64_t columns, int64_t width) {
+    const Source<T>& s = job.b;
+    const int64_t channel = group * s.run + column;
+    const T* base = s.base + s.offset + group * s.group_stride + column;
+    T* dst = b;
+    for_images(unit, end, [&](int64_t image, int64_t p, int64_t p_end, int64_t) {
+      const Lines lines(s, plan.taps1, p, p_end);
+      const T* from = base + image * s.s0;
+      for (int64_t i = lines.begin * s.w_end; i < lines.end * s.w_end; ++i, dst += width) {
+        copy(dst, from + i * s.s2, columns);
+        if (s.prologue.scale) apply_prologue(s.prologue, channel, dst, columns);
+        zero(dst + columns, width - columns);
+      }
+    });
+  }
+
+  // Runs of the chunk's pixels whose tap lies inside the image.
+  int64_t find_runs(int64_t unit, int64_t end, int64_t t1, int64_t t2) {
+    const Source<T>& s = job.b;
+    Run* run = runs + (t1 * plan.taps2 + t2) * (plan.chunk + 1);
+    const Run* first = run;
+    const int64_t w0 = s.off2 + t2 * s.step2;  // of pixel 0 of a line
+    const int64_t q = w0 < 0 ? ceil_div(-w0, s.mul2) : 0;
+    const int64_t q_end = w0 < s.w_end ? least(s.d2, (s.w_end - 1 - w0) / s.mul2 + 1) : 0;
+    int64_t line = 0;  // of b, where the image's lines begin
+    for_images(unit, end, [&](int64_t, int64_t p, int64_t p_end, int64_t place) {
+      const Lines lines(s, plan.taps1, p, p_end);
+      for (int64_t i = p; i < p_end && q < q_end; ++i) {
+        const int64_t h = i * s.mul1 + s.off1 + t1 * s.step1;
+        if (h < 0 || h >= s.h_end) continue;
+        const int64_t b_line = line + h - lines.begin;
+        *run++ = {static_cast<int32_t>((place + i - p) * s.d2 + q),
+                  static_cast<int32_t>(b_line * s.w_end + w0 + q * s.mul2),
+                  static_cast<int32_t>(q_end - q)};
+      }
+      line += lines.end - lines.begin;
+    });
+    return run - first;
+  }
+
+ private:
+  // Windows of one pixel, all inside the image.
+  bool is_pixels() const {
+    const Source<T>& s = job.b;
+    return job.n == s.run && s.off1 == 0 && s.off2 == 0 && (s.d1 - 1) * s.mul1 < s.h_end &&
+           (s.d2 - 1) * s.mul2 < s.w_end && !s.prologue.scale;
+  }
+
+  // b (pixels, width) for whole panels of such windows
+  void pack_pixels(int64_t pixel, int64_t count, int64_t column, int64_t width) {
+    const Source<T>& s = job.b;
+    Cursor at(s, pixel, job.k, false);
+    const T* base = s.base + s.offset + group * s.group_stride + column;
+    T* dst = b;
+    while (count > 0) {
+      const T* from = base + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
+      const int64_t line = at.take(count);
+      for (int64_t i = 0; i < line; ++i, from += s.mul2 * s.s2, dst += width) {
+        for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
+      }
+      count -= line;
+    }
+  }
+
+  // f(image, first and end line of its windows, place of unit `first`): the images of the chunk
+  template <class F>
+  void for_images(int64_t unit, int64_t end, F&& f) const {
+    const int64_t p_count = job.b.d1;
+    for (int64_t u = unit; u < end;) {
+      const int64_t image = u / p_count, p = u % p_count;
+      const int64_t p_end = least(p_count, p + end - u);
+      f(image, p, p_end, u - unit);
+      u += p_end - p;
+    }
+  }
+};
+
+}  // namespace
+}  // namespace fc::FC_ISA
