@@ -33,7 +33,7 @@ void pause() {
 #endif
 }
 
-// Waits for done(), but no longer than kAwake.
+// Waits for done(), but no longer than kAwake; whoever else wants this core gets it.
 template <class F>
 void stay_awake(F&& done) {
   const auto end = std::chrono::steady_clock::now() + kAwake;
@@ -42,6 +42,7 @@ void stay_awake(F&& done) {
       if (done()) return;
       pause();
     }
+    std::this_thread::yield();
   } while (std::chrono::steady_clock::now() < end);
 }
 
