@@ -1,9 +1,5 @@
 """Every CPU convolution algorithm, direction and dtype against the reference in float64."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -27,6 +23,7 @@ from tests.native.conv2d_case import (
     sum_length,
     truth,
 )
+from tests.native.other_isas import run_again
 
 PROBLEMS = {
     "one_of_everything": problem(1, (1, 1), 1, 1, (1, 1)),
@@ -192,11 +189,4 @@ def test_misuse_is_refused_by_name():
 
 @pytest.mark.parametrize("isa", cpu.isas())
 def test_other_instruction_sets(isa):
-    """This file again with the kernels of a lesser machine."""
-    if os.environ.get("FASTCONV_ISA") or cpu.isa() == isa:
-        pytest.skip(f"running with {cpu.isa()} kernels already")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    result = subprocess.run(
-        command, env={**os.environ, "FASTCONV_ISA": isa}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    run_again(__file__, isa)

@@ -1,8 +1,5 @@
 """Depthwise and grouped kernels (csrc/cpu/kernels/lanes*): every way the work can be cut, exact."""
 
-import os
-import subprocess
-import sys
 from itertools import product
 
 import numpy as np
@@ -27,6 +24,7 @@ from tests.native.conv2d_case import (
     sum_length,
     truth,
 )
+from tests.native.other_isas import run_again
 
 
 def depthwise(n, hw, c, r, stride=(1, 1), pad=None, dilation=(1, 1)):
@@ -176,13 +174,6 @@ def test_prologue(name, dtype, direction):
         np.testing.assert_array_equal(came, expected, err_msg=algorithm)
 
 
-@pytest.mark.parametrize("isa", ("baseline", "avx2"))
+@pytest.mark.parametrize("isa", cpu.isas())
 def test_other_instruction_sets(isa):
-    """This file again with the kernels of a lesser machine."""
-    if os.environ.get("FASTCONV_ISA") or cpu.isa() == "baseline":
-        pytest.skip(f"running with {cpu.isa()} kernels already")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    result = subprocess.run(
-        command, env={**os.environ, "FASTCONV_ISA": isa}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    run_again(__file__, isa)

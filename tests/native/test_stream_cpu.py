@@ -11,6 +11,7 @@ if not NATIVE_BUILT:
 
 from fastconv import _cpu
 from fastconv.backend import cpu
+from tests.native.other_isas import run_again
 
 # (channels, filters, window, stride, groups): whole cache lines per pixel, filters beyond the last
 # whole panel, pixels that begin within a line, depthwise
@@ -80,3 +81,8 @@ def test_the_cache_is_as_large_as_the_machine_says():
     before = _cpu.set_cache_bytes(1024)
     assert _cpu.set_cache_bytes(before) == 1024
     assert 1 << 20 <= before <= 1 << 30
+
+
+@pytest.mark.parametrize("isa", cpu.isas())
+def test_other_instruction_sets(isa):
+    run_again(__file__, isa)
