@@ -55,8 +55,8 @@ def time_undisturbed(
 ) -> tuple[dict[str, Timing], Timing]:
     """As time_interleaved; rounds in which the gauge was disturbed are measured again.
 
-    Each side runs between two runs of the gauge. Returns the sides' timings and the gauge's best, of
-    the `repeats` least disturbed rounds.
+    Each side runs between two runs of the gauge. Returns the sides' timings and the best runs of
+    the gauge, of the `repeats` least disturbed rounds.
     """
     bursts = {name: _burst(run) for name, run in sides.items()}
     rounds = []  # (worst gauge, best gauge, seconds by side)
