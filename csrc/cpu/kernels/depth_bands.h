@@ -141,6 +141,49 @@ struct DepthTasks {
   }
 };
 
+// What the kernels of a patch have in common: the pixels of the image that it reads, and channels.
+template <class T>
+struct PatchPixels {
+  const T* const* x = nullptr;   // (rows of the patch, taps1, width): by column
+  const bool* inside = nullptr;  // (rows of the patch, taps1): any of that row of x is in the image
+  int64_t width, taps1, taps2;
+  int64_t mul2, step2;         // columns of x between pixels of the result, between taps
+  int64_t pitch;               // channels, in whole vectors
+  int64_t begin = 0, end = 0;  // channels [begin, end), begin in whole vectors
+  Ahead ahead;                 // a step per patch and vector of channels
+
+  explicit PatchPixels(const Bands<T>& bands)
+      : width(bands.columns),
+        taps1(bands.taps1),
+        taps2(bands.taps2),
+        mul2(bands.source.mul2),
+        step2(bands.step2),
+        pitch(bands.pitch) {}
+};
+
+// f(image, line, rows, column, columns) for each patch of a band (numbered over all images), with t
+// at its pixels. buffer: bands.table_bytes() + bands.inside_bytes().
+template <class T, class F>
+inline void for_patches(const Bands<T>& bands, int64_t band, const T* zeros, char* buffer,
+                        PatchPixels<T>& t, F&& f) {
+  const int64_t image = band / bands.count, of_image = band % bands.count;
+  const int64_t line = bands.first_line(of_image), rows = bands.first_line(of_image + 1) - line;
+  const T** table = reinterpret_cast<const T**>(buffer);
+  bool* inside = reinterpret_cast<bool*>(buffer + bands.table_bytes());
+  bands.find_pixels(image, line, rows, zeros, table, inside);
+  t.inside = inside;
+  t.ahead = {};
+  if (t.begin == 0) {
+    t.ahead = bands.next_band(image, line, rows, ceil_div(t.end - t.begin, kVw<T>));
+  }
+  for (int64_t column = 0; column < bands.source.d2;) {
+    const int columns = bands.width_at(column);
+    t.x = table + column * t.mul2;
+    f(image, line, rows, column, columns);
+    column += columns;
+  }
+}
+
 // Patch::run<T, taps along a line, stride, rows, columns>(t) for the instance that fits; taps 0:
 // any window.
 template <class Patch, class T, int kTaps, int kStride, class Arguments>

@@ -22,23 +22,17 @@ namespace fc::FC_ISA {
 namespace {
 
 template <class T>
-struct Patch {
-  const T* const* x;   // (rows of the patch, taps1, width): pixels of the image by column
-  const bool* inside;  // (rows of the patch, taps1): any of that row of x is in the image
-  int64_t width;
-  int64_t taps1, taps2;
-  int64_t mul2, step2;                 // columns of x between pixels of the result, between taps
+struct ProductPatch : PatchPixels<T> {
+  using PatchPixels<T>::PatchPixels;
+
   const T* w;                          // (taps1, taps2, pitch)
-  int64_t pitch;                       // channels, in whole vectors
-  int64_t begin, end;                  // channels [begin, end), begin in whole vectors
   T* out[kPatchRows * kPatchColumns];  // pixels of the result
   bool stream;                         // write past the caches
   const T* c;                          // the result's base
   const Epilogue<T>* epilogue;
   // sums around the first pixel of some patches: (3, pitch): pivot, sum, sum of squares; or null
   T* around;
-  bool first;   // of these patches: sets the pivot
-  Ahead ahead;  // a step per patch and vector of channels
+  bool first;  // of these patches: sets the pivot
 };
 
 // Sums of patches around a pivot that the first pixel gives: what is squared is the spread.
@@ -85,7 +79,8 @@ inline void add_row(Vec<T> (*acc)[V], const T* const* x, const Vec<T> (*w)[V], G
 // V vectors of channels from c on, of the last of which `last` holds those that there are. kTaps 0:
 // any window.
 template <class T, int kTaps, int kStride, int kRows, int kColumns, int V, bool kWhole>
-__attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, const Part<T>& last) {
+__attribute__((always_inline)) inline void patch_step(ProductPatch<T>& t, int64_t c,
+                                                      const Part<T>& last) {
   const auto get = [&](const T* p, int v) {
     if constexpr (kWhole) return load(p + c + v * kVw<T>);
     return last.load(p + c);
@@ -126,7 +121,7 @@ __attribute__((always_inline)) inline void patch_step(Patch<T>& t, int64_t c, co
 
 struct DepthProduct {
   template <class T, int kTaps, int kStride, int kRows, int kColumns>
-  __attribute__((noinline)) static void run(Patch<T>& t) {
+  __attribute__((noinline)) static void run(ProductPatch<T>& t) {
     // two vectors at a time if their sums and a row's weights fit the registers
     constexpr bool kPair = kVectorRegisters == 32 && kTaps > 0 && kTaps <= 5;
     const Part<T> whole(kVw<T>);

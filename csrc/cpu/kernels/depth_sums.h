@@ -16,17 +16,11 @@ namespace fc::FC_ISA {
 namespace {
 
 template <class T>
-struct SumPatch {
-  const T* const* x;   // (rows of the patch, taps1, width): pixels of the image by column
-  const bool* inside;  // (rows of the patch, taps1): any of that row of x is in the image
-  int64_t width;
-  int64_t taps1, taps2;
-  int64_t mul2, step2;                     // columns of x between pixels of gy, between taps
+struct SumPatch : PatchPixels<T> {
+  using PatchPixels<T>::PatchPixels;
+
   const T* g[kPatchRows * kPatchColumns];  // pixels of gy
   T* total;                                // (taps1, taps2, pitch)
-  int64_t pitch;                           // channels, in whole vectors
-  int64_t begin, end;                      // channels [begin, end), begin in whole vectors
-  Ahead ahead;                             // a step per patch and vector of channels
 };
 
 // A row of the window for a row of the patch.

@@ -93,35 +93,26 @@ class Product {
     const Product& product;
     const GemmJob<T>& job;
     const Bands<T>& bands;
-    const DepthTasks& tasks;
-    const T** table;
-    bool* inside;
-    Patch<T> t;
-    int64_t pixels;  // summed around the pivot so far
+    char* buffer;
+    ProductPatch<T> t;
+    int64_t pixels = 0;  // summed around the pivot so far
 
     Worker(const Product& product, char* buffer)
         : product(product),
           job(product.job_),
           bands(product.plan_.bands),
-          tasks(product.plan_.tasks) {
+          buffer(buffer),
+          t(bands) {
       const Plan<T>& plan = product.plan_;
-      table = reinterpret_cast<const T**>(buffer);
-      inside = reinterpret_cast<bool*>(buffer + plan.table);
-      t.inside = inside;
-      t.width = bands.columns;
-      t.taps1 = bands.taps1;
-      t.taps2 = bands.taps2;
-      t.mul2 = job.a.mul2;
-      t.step2 = bands.step2;
       t.w = product.weights_;
-      t.pitch = bands.pitch;
-      t.stream = product.plan_.stream;
+      t.stream = plan.stream;
       t.c = job.c.base;
       t.epilogue = &job.epilogue;
       t.around = plan.around ? reinterpret_cast<T*>(buffer + plan.table + plan.inside) : nullptr;
     }
 
     void run(int64_t block, int64_t part) {
+      const DepthTasks& tasks = product.plan_.tasks;
       t.begin = tasks.first_channel(part);
       t.end = tasks.last_channel(part);
       double* sums = product.sums_ + 2 * block * bands.channels;
@@ -129,35 +120,27 @@ class Product {
         zero(sums + t.begin, t.end - t.begin);
         zero(sums + bands.channels + t.begin, t.end - t.begin);
       }
-      pixels = 0;
       for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) {
-        multiply_band(i / bands.count, i % bands.count, sums);
+        multiply_band(i, sums);
       }
       if (t.around && pixels > 0) add_sums(sums);
+      pixels = 0;
     }
 
-    void multiply_band(int64_t image, int64_t band, double* sums) {
-      const int64_t line = bands.first_line(band), rows = bands.first_line(band + 1) - line;
-      bands.find_pixels(image, line, rows, product.zeros_, table, inside);
-      t.ahead = {};
-      if (t.begin == 0) {
-        t.ahead = bands.next_band(image, line, rows, ceil_div(t.end - t.begin, kVw<T>));
-      }
+    void multiply_band(int64_t band, double* sums) {
       const Target<T>& c = job.c;
-      T* out = c.base + c.offset + image * c.s0 + line * c.s1;
-      for (int64_t column = 0; column < job.a.d2;) {
-        const int columns = bands.width_at(column);
-        t.x = table + column * job.a.mul2;
-        T** to = t.out;
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int j = 0; j < columns; ++j) *to++ = out + i * c.s1 + (column + j) * c.s2;
-        }
-        t.first = pixels == 0;
-        run_patch<DepthProduct>(bands, rows, columns, t);
-        pixels += rows * columns;
-        if (t.around && pixels >= kSummed) add_sums(sums);
-        column += columns;
-      }
+      for_patches(bands, band, product.zeros_, buffer, t,
+                  [&](int64_t image, int64_t line, int64_t rows, int64_t column, int columns) {
+                    T* out = c.base + c.offset + image * c.s0 + line * c.s1 + column * c.s2;
+                    T** to = t.out;
+                    for (int64_t i = 0; i < rows; ++i) {
+                      for (int j = 0; j < columns; ++j) *to++ = out + i * c.s1 + j * c.s2;
+                    }
+                    t.first = pixels == 0;
+                    run_patch<DepthProduct>(bands, rows, columns, t);
+                    pixels += rows * columns;
+                    if (t.around && pixels >= kSummed) add_sums(sums);
+                  });
     }
 
     // += the sums of the last pixels in float64, their pivot taken out again
@@ -191,28 +174,16 @@ class Product {
 };
 
 template <class T>
-int64_t workspace(const GemmJob<T>& job, int threads) {
-  if (job.m == 0 || job.groups == 0) return 0;
-  return workspace_bytes(Plan<T>(job), threads);
-}
-
-template <class T>
 int64_t packed_elements(const GemmJob<T>& job) {
   return job.k * round_up(job.groups, kVw<T>);
 }
 
 template <class T>
-void product(const GemmJob<T>& job, int threads, void* workspace) {
-  if (job.m == 0 || job.groups == 0) {
-    if (job.epilogue.sums) zero(job.epilogue.sums, 2 * job.groups);
-    return;
-  }
-  Product<T>(job, threads, workspace).run();
-}
-
-template <class T>
 GemmWay<T> way() {
-  return {workspace<T>, product<T>, packed_elements<T>, pack<T>};
+  GemmWay<T> way = way_of<Plan<T>, Product<T>, T>();
+  way.packed_elements = packed_elements<T>;
+  way.pack = pack<T>;
+  return way;
 }
 
 }  // namespace

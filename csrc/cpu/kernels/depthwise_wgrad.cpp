@@ -58,58 +58,36 @@ class Product {
   struct Worker {
     const Product& product;
     const GemmJob<T>& job;
-    const Bands<T>& bands;
-    const DepthTasks& tasks;
-    const T** table;
-    bool* inside;
+    char* buffer;
     SumPatch<T> t;
 
     Worker(const Product& product, char* buffer)
-        : product(product),
-          job(product.job_),
-          bands(product.plan_.bands),
-          tasks(product.plan_.tasks) {
-      table = reinterpret_cast<const T**>(buffer);
-      inside = reinterpret_cast<bool*>(buffer + product.plan_.table);
-      t.inside = inside;
-      t.width = bands.columns;
-      t.taps1 = bands.taps1;
-      t.taps2 = bands.taps2;
-      t.mul2 = job.b.mul2;
-      t.step2 = bands.step2;
-      t.pitch = bands.pitch;
-    }
+        : product(product), job(product.job_), buffer(buffer), t(product.plan_.bands) {}
 
     void run(int64_t block, int64_t part) {
+      const DepthTasks& tasks = product.plan_.tasks;
       t.begin = tasks.first_channel(part);
       t.end = tasks.last_channel(part);
       t.total = product.totals_ + block * job.n * t.pitch;
       const int64_t whole = round_up(t.end - t.begin, kVw<T>);
       for (int64_t l = 0; l < job.n; ++l) zero(t.total + l * t.pitch + t.begin, whole);
-      for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) {
-        add_band(i / bands.count, i % bands.count);
-      }
+      for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) add_band(i);
     }
 
-    void add_band(int64_t image, int64_t band) {
+    void add_band(int64_t band) {
       const Source<T>& s = job.b;
-      const int64_t line = bands.first_line(band), rows = bands.first_line(band + 1) - line;
-      bands.find_pixels(image, line, rows, product.zeros_, table, inside);
-      t.ahead = {};
-      if (t.begin == 0) {
-        t.ahead = bands.next_band(image, line, rows, ceil_div(t.end - t.begin, kVw<T>));
-      }
-      const T* gy = job.a.base + job.a.offset + (image * s.d1 + line) * s.d2 * job.a.s2;
-      for (int64_t column = 0; column < s.d2;) {
-        const int columns = bands.width_at(column);
-        t.x = table + column * s.mul2;
-        const T** to = t.g;
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int j = 0; j < columns; ++j) *to++ = gy + (i * s.d2 + column + j) * job.a.s2;
-        }
-        run_patch<DepthSums>(bands, rows, columns, t);
-        column += columns;
-      }
+      const Bands<T>& bands = product.plan_.bands;
+      const int64_t pixel = job.a.s2, width = s.d2 * pixel;
+      for_patches(bands, band, product.zeros_, buffer, t,
+                  [&](int64_t image, int64_t line, int64_t rows, int64_t column, int columns) {
+                    const T* gy = job.a.base + job.a.offset + (image * s.d1 + line) * width;
+                    const T** to = t.g;
+                    for (int64_t i = 0; i < rows; ++i) {
+                      for (int j = 0; j < columns; ++j)
+                        *to++ = gy + i * width + (column + j) * pixel;
+                    }
+                    run_patch<DepthSums>(bands, rows, columns, t);
+                  });
     }
   };
 
@@ -144,20 +122,11 @@ class Product {
   char* buffers_;  // per thread: table of a band's pixels
 };
 
-template <class T>
-int64_t workspace(const GemmJob<T>& job, int threads) {
-  return workspace_bytes(Plan<T>(job), threads);
-}
-
-template <class T>
-void product(const GemmJob<T>& job, int threads, void* workspace) {
-  Product<T>(job, threads, workspace).run();
-}
-
 }  // namespace
 
 GemmWays depthwise_wgrad_way() {
-  return {{workspace<float>, product<float>}, {workspace<double>, product<double>}};
+  return {way_of<Plan<float>, Product<float>, float>(),
+          way_of<Plan<double>, Product<double>, double>()};
 }
 
 }  // namespace fc::FC_ISA

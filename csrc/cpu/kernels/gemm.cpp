@@ -31,11 +31,13 @@ int64_t workspace(const GemmJob<T>& job, int threads) {
 }
 
 template <class T>
+void finish_empty(const GemmJob<T>& job) {
+  if (job.epilogue.sums) zero(job.epilogue.sums, 2 * job.groups * job.n);
+}
+
+template <class T>
 void run(const GemmJob<T>& job, int threads, void* workspace) {
-  if (is_empty(job)) {
-    if (job.epilogue.sums) zero(job.epilogue.sums, 2 * job.groups * job.n);
-    return;
-  }
+  if (is_empty(job)) return finish_empty(job);
   if (job.a_by_k) return of<T>(reduce_way()).product(job, threads, workspace);
   if (is_dots(job)) return dots_product(job);
   of<T>(rows_way()).product(job, threads, workspace);
@@ -48,11 +50,12 @@ GemmWay<T> way_by_channels(const GemmJob<T>& job) {
 
 template <class T>
 int64_t depthwise_workspace(const GemmJob<T>& job, int threads) {
-  return way_by_channels(job).workspace(job, threads);
+  return is_empty(job) ? 0 : way_by_channels(job).workspace(job, threads);
 }
 
 template <class T>
 void depthwise(const GemmJob<T>& job, int threads, void* workspace) {
+  if (is_empty(job)) return finish_empty(job);
   way_by_channels(job).product(job, threads, workspace);
 }
 

@@ -35,6 +35,15 @@ struct GemmWays {
   GemmWay<double> f64;
 };
 
+// The way of a file whose Plan says what Product(job, threads, workspace).run() needs.
+template <class Plan, class Product, class T>
+static inline GemmWay<T> way_of() {
+  return {[](const GemmJob<T>& job, int threads) { return workspace_bytes(Plan(job), threads); },
+          [](const GemmJob<T>& job, int threads, void* workspace) {
+            Product(job, threads, workspace).run();
+          }};
+}
+
 // gemm_rows.cpp: rows of A are rows i. B in panels: (groups, panels, k, columns of the panel).
 GemmWays rows_way();
 

@@ -206,20 +206,11 @@ class Product {
   char* buffers_;  // per thread: a, b, runs
 };
 
-template <class T>
-int64_t workspace(const GemmJob<T>& job, int threads) {
-  return workspace_bytes(ReducePlan<T>(job), threads);
-}
-
-template <class T>
-void product(const GemmJob<T>& job, int threads, void* workspace) {
-  Product<T>(job, threads, workspace).run();
-}
-
 }  // namespace
 
 GemmWays reduce_way() {
-  return {{workspace<float>, product<float>}, {workspace<double>, product<double>}};
+  return {way_of<ReducePlan<float>, Product<float>, float>(),
+          way_of<ReducePlan<double>, Product<double>, double>()};
 }
 
 }  // namespace fc::FC_ISA

@@ -208,18 +208,11 @@ class Product {
 };
 
 template <class T>
-int64_t workspace(const GemmJob<T>& job, int threads) {
-  return workspace_bytes(Plan<T>(job), threads);
-}
-
-template <class T>
-void product(const GemmJob<T>& job, int threads, void* workspace) {
-  Product<T>(job, threads, workspace).run();
-}
-
-template <class T>
 GemmWay<T> way() {
-  return {workspace<T>, product<T>, packed_elements<T>, pack<T>};
+  GemmWay<T> way = way_of<Plan<T>, Product<T>, T>();
+  way.packed_elements = packed_elements<T>;
+  way.pack = pack<T>;
+  return way;
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ inline void stream_one(void* to, const void* from) {
 inline void stream_fence() { _mm_sfence(); }
 #else
 constexpr bool kCanStream = false;
-constexpr int64_t kStreamBytes = 64;
+constexpr int64_t kStreamBytes = kVectorBytes;
 inline void stream_one(void* to, const void* from) { memcpy(to, from, kStreamBytes); }
 inline void stream_fence() {}
 #endif
@@ -101,6 +101,7 @@ inline bool streams_rows(int64_t n, int vectors, const T* first, Strides... stri
          (whole(strides * static_cast<int64_t>(sizeof(T))) && ...);
 }
 
+static_assert(kStreamBytes == kVectorBytes, "a vector is one streaming store");
 template <class T>
 inline void stream_vector(T* to, Vec<T> v) {
   alignas(64) T from[kVw<T>];
