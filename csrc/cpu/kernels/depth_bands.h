@@ -25,12 +25,12 @@ struct Bands {
   const Source<T>& source;
   int64_t taps1, taps2, step1, step2;
   int64_t off1, off2;       // of the first tap
-  bool special;             // the window has instances of its own
+  bool unrolled;            // the window has instances of its own
   int64_t rows;             // of a patch
   int64_t images, count;    // count: of an image
   int64_t columns;          // of the image that a line of windows reaches
   int64_t channels, pitch;  // pitch: channels in whole vectors
-  bool far;                 // the image and the windows' results are more than the caches hold
+  bool beyond_cache;        // the image and the windows' results are more than the caches hold
 
   Bands(const Source<T>& s, int64_t taps, int64_t windows, int64_t channels)
       : source(s), channels(channels) {
@@ -42,13 +42,13 @@ struct Bands {
     off2 = s.off2 + (s.step2 < 0 ? (taps2 - 1) * s.step2 : 0);
     // a line of one, two or five pixels cannot be cut into threes and fours
     const bool cuts = s.d2 == 3 || s.d2 == 4 || s.d2 > 5;
-    special = cuts && (step2 == 1 || taps2 == 1) && has_instance(taps2, s.mul2);
-    rows = special ? kPatchRows : 1;
+    unrolled = cuts && (step2 == 1 || taps2 == 1) && has_instance(taps2, s.mul2);
+    rows = unrolled ? kPatchRows : 1;
     images = windows / (s.d1 * s.d2);
     count = ceil_div(s.d1, rows);
     columns = (s.d2 - 1) * s.mul2 + (taps2 - 1) * step2 + 1;
     pitch = round_up(channels, kVw<T>);
-    far = outgrows_cache((images * s.s0 + windows * channels) * sizeof(T) * 2 / 3);
+    beyond_cache = outgrows_cache((images * s.s0 + windows * channels) * sizeof(T) * 2 / 3);
   }
   static int64_t magnitude(int64_t a) { return a < 0 ? -a : a; }
 
@@ -68,14 +68,14 @@ struct Bands {
   // Of the patch that begins at this column: as many fours as leave only threes.
   int width_at(int64_t column) const {
     const int64_t left = source.d2 - column;
-    if (!special) return left < kPatchColumns ? 1 : kPatchColumns;
+    if (!unrolled) return left < kPatchColumns ? 1 : kPatchColumns;
     const int64_t threes = (kPatchColumns - left % kPatchColumns) % kPatchColumns;
     return left > threes * (kPatchColumns - 1) ? kPatchColumns : kPatchColumns - 1;
   }
 
   int64_t patches() const {  // of a band
-    return special ? ceil_div(source.d2, kPatchColumns)
-                   : source.d2 / kPatchColumns + source.d2 % kPatchColumns;
+    return unrolled ? ceil_div(source.d2, kPatchColumns)
+                    : source.d2 / kPatchColumns + source.d2 % kPatchColumns;
   }
 
   // table (lines, taps1, columns), inside (lines, taps1): whether any of that row is in the image
@@ -97,7 +97,7 @@ struct Bands {
   // What the lines of the next band read and these do not, over the patches of these.
   Ahead next_band(int64_t image, int64_t line, int64_t lines, int64_t vectors) const {
     const Source<T>& s = source;
-    if (!far || line + lines + rows > s.d1) return {};
+    if (!beyond_cache || line + lines + rows > s.d1) return {};
     const int64_t h = (line + lines - 1) * s.mul1 + off1 + (taps1 - 1) * step1 + 1;
     const int64_t end = h + lines * s.mul1 < s.h_end ? h + lines * s.mul1 : s.h_end;
     if (h < 0 || h >= end) return {};
@@ -202,7 +202,7 @@ inline void run_sized(int64_t rows, int columns, Arguments& t) {
 
 template <class Patch, class T, class Arguments>
 inline void run_patch(const Bands<T>& bands, int64_t rows, int columns, Arguments& t) {
-  if (!bands.special) return run_sized<Patch, T, 0, 0>(rows, columns, t);
+  if (!bands.unrolled) return run_sized<Patch, T, 0, 0>(rows, columns, t);
   const auto is = [&](int taps, int stride) {
     return bands.taps2 == taps && bands.source.mul2 == stride;
   };
