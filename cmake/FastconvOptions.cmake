@@ -27,3 +27,4 @@ if("${SKBUILD_STATE}" STREQUAL "editable")
 endif()
 option(FASTCONV_INPLACE "Put the built modules into fastconv/ of the source tree"
        ${inplace_default})
+fastconv_option(FASTCONV_EMULATOR ${inplace_default} "ON: build the emulator of the CUDA kernels")

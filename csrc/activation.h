@@ -7,6 +7,13 @@
 
 #include <cmath>
 
+// Functions that kernels of a GPU call too.
+#ifdef __CUDACC__
+#define FC_HOST_DEVICE __host__ __device__
+#else
+#define FC_HOST_DEVICE
+#endif
+
 namespace fc {
 
 enum ActCode {
@@ -37,17 +44,17 @@ struct Activation {
 };
 
 // Plain functions of the C library: the std:: overloads are inline and would be exported weakly.
-static inline float exp_of(float x) { return ::expf(x); }
-static inline double exp_of(double x) { return ::exp(x); }
-static inline float expm1_of(float x) { return ::expm1f(x); }
-static inline double expm1_of(double x) { return ::expm1(x); }
-static inline float tanh_of(float x) { return ::tanhf(x); }
-static inline double tanh_of(double x) { return ::tanh(x); }
-static inline float erf_of(float x) { return ::erff(x); }
-static inline double erf_of(double x) { return ::erf(x); }
+FC_HOST_DEVICE static inline float exp_of(float x) { return ::expf(x); }
+FC_HOST_DEVICE static inline double exp_of(double x) { return ::exp(x); }
+FC_HOST_DEVICE static inline float expm1_of(float x) { return ::expm1f(x); }
+FC_HOST_DEVICE static inline double expm1_of(double x) { return ::expm1(x); }
+FC_HOST_DEVICE static inline float tanh_of(float x) { return ::tanhf(x); }
+FC_HOST_DEVICE static inline double tanh_of(double x) { return ::tanh(x); }
+FC_HOST_DEVICE static inline float erf_of(float x) { return ::erff(x); }
+FC_HOST_DEVICE static inline double erf_of(double x) { return ::erf(x); }
 
 template <class T>
-static inline T sigmoid(T x) {
+FC_HOST_DEVICE static inline T sigmoid(T x) {
   // the branch keeps exp from overflowing
   const T e = exp_of(x < 0 ? x : -x);
   return x < 0 ? e / (1 + e) : 1 / (1 + e);
@@ -55,7 +62,7 @@ static inline T sigmoid(T x) {
 
 // y = act(x). Comparisons are written so that NaN passes through.
 template <class T>
-static inline T act_forward(int code, T alpha, T beta, T x) {
+FC_HOST_DEVICE static inline T act_forward(int code, T alpha, T beta, T x) {
   switch (code) {
     case kRelu:
       return x < 0 ? T(0) : x;
@@ -90,7 +97,7 @@ static inline T act_forward(int code, T alpha, T beta, T x) {
 
 // d act / dx, from the output y or the input x: as the table's "gradient from" column says.
 template <class T>
-static inline T act_gradient(int code, T alpha, T beta, T saved) {
+FC_HOST_DEVICE static inline T act_gradient(int code, T alpha, T beta, T saved) {
   switch (code) {
     case kRelu:
       return saved <= 0 ? T(0) : T(1);

@@ -5,6 +5,7 @@ __all__ = [
     "ArgumentError",
     "DTypeError",
     "DeviceError",
+    "EmulatorError",
     "FastconvError",
     "FileFormatError",
     "GradientError",
@@ -44,6 +45,10 @@ class AlgorithmError(FastconvError, ValueError):
 
 class DeviceError(FastconvError, RuntimeError):
     """A device that is not there, or two tensors on different devices."""
+
+
+class EmulatorError(FastconvError, RuntimeError):
+    """A kernel did something in the emulator that a GPU would not tell: a race, a wild access."""
 
 
 class MetaError(FastconvError, RuntimeError):

@@ -18,6 +18,11 @@ if NATIVE_BUILT:
 else:
     _TABLES = {"reference": reference}
 
+if importlib.util.find_spec("fastconv._emulator") is not None:
+    from fastconv.backend import emulator
+
+    _TABLES["emulator"] = emulator.TABLE
+
 
 class _Local(threading.local):
     table = _TABLES.get("cpu", reference)
@@ -53,7 +58,8 @@ def _table_for_others(arrays):
 
 @contextmanager
 def use_backend(name: str):
-    """Run every op inside the block on one table: "cpu" or "reference". Per thread; blocks nest."""
+    """Run every op inside the block on one table: "cpu", "reference" or, where it is built,
+    "emulator". Per thread; blocks nest."""
     if name not in _TABLES:
         raise ArgumentError(
             f"use_backend: name must be one of {backends()}, got {name!r}"

@@ -1,0 +1,42 @@
+// activation_fwd, activation_bwd, add
+#include "cuda/arguments.h"
+#include "cuda/bindings.h"
+#include "cuda/elementwise/elementwise.h"
+
+namespace fc::cuda {
+
+void bind_elementwise(py::module_& m) {
+  m.def("activation_fwd",
+        [](const py::object& x, const py::object& y, const py::object& act, uintptr_t stream) {
+          Call call("activation_fwd", stream);
+          const int64_t size = look_at(x, "activation_fwd: x").size();
+          const auto* xp = call.input_of_size<float>(x, "x", size);
+          auto* yp = call.output_of_size<float>(y, "y", size);
+          activation_fwd(xp, yp, size, activation_of(act), call.stream());
+          call.finish();
+        });
+
+  m.def("activation_bwd", [](const py::object& gy, const py::object& saved, const py::object& gx,
+                             const py::object& act, uintptr_t stream) {
+    Call call("activation_bwd", stream);
+    const int64_t size = look_at(gy, "activation_bwd: gy").size();
+    const auto* gyp = call.input_of_size<float>(gy, "gy", size);
+    const auto* savedp = call.input_of_size<float>(saved, "saved", size);
+    auto* gxp = call.output_of_size<float>(gx, "gx", size);
+    activation_bwd(gyp, savedp, gxp, size, activation_of(act), call.stream());
+    call.finish();
+  });
+
+  m.def("add", [](const py::object& a, const py::object& b, const py::object& y,
+                  const py::object& act, uintptr_t stream) {
+    Call call("add", stream);
+    const int64_t size = look_at(a, "add: a").size();
+    const auto* ap = call.input_of_size<float>(a, "a", size);
+    const auto* bp = call.input_of_size<float>(b, "b", size);
+    auto* yp = call.output_of_size<float>(y, "y", size);
+    add(ap, bp, yp, size, activation_of(act), call.stream());
+    call.finish();
+  });
+}
+
+}  // namespace fc::cuda

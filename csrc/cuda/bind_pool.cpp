@@ -1,0 +1,8 @@
+#include "cuda/arguments.h"
+#include "cuda/bindings.h"
+
+namespace fc::cuda {
+
+void bind_pool(py::module_&) {}
+
+}  // namespace fc::cuda

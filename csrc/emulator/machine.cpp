@@ -1,0 +1,414 @@
+#include "emulator/machine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "emulator/counters.h"
+#include "emulator/fiber.h"
+#include "emulator/memory.h"
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace fc::emulator {
+namespace {
+
+enum class State { kReady, kBarrier, kCollective, kDone };
+
+struct PendingCopy {
+  void* to;
+  size_t bytes;
+  char data[16];
+};
+
+struct Thread {
+  Fiber fiber;
+  State state;
+  uint3 index;
+  const void* waits_at;                          // barrier or collective
+  std::vector<std::vector<PendingCopy>> copies;  // committed groups, the oldest first
+  std::vector<PendingCopy> open;                 // the group that is not committed yet
+};
+
+// A warp's collective that waits for lanes.
+struct Meeting {
+  Collective kind;
+  unsigned mask = 0, arrived = 0;
+  uint64_t values[32], results[32];
+  int arguments[32];
+  const void* pc;
+};
+
+struct Finding {
+  bool there = false;
+  std::string what, other;
+  uint32_t place = 0, other_place = 0;
+  int thread = -1;
+};
+
+struct Machine {
+  Options options;
+  bool running = false, on_fiber = false;
+  Clock clock;
+  const Launch* launch = nullptr;
+  void (*body)(const void*) = nullptr;
+  std::vector<Thread> threads;
+  std::vector<Meeting> meetings;      // one per warp
+  std::vector<uint32_t> warp_epochs;  // never go back either
+  int threads_of_block = 0;
+  int current = 0;
+  Finding finding;
+  std::mt19937_64 random;
+};
+
+Machine& machine() {
+  static Machine m;
+  return m;
+}
+
+std::string triple(unsigned x, unsigned y, unsigned z) {
+  return "(" + std::to_string(x) + ", " + std::to_string(y) + ", " + std::to_string(z) + ")";
+}
+
+std::string describe(const Finding& f) {
+  const Machine& m = machine();
+  std::string text = f.what;
+  text += "\n  kernel " + locate(m.launch->kernel + 1).function;
+  text += "\n  block " + triple(blockIdx.x, blockIdx.y, blockIdx.z);
+  if (f.thread >= 0) {
+    const uint3 t = m.threads[f.thread].index;
+    text += ", thread " + triple(t.x, t.y, t.z);
+  }
+  if (f.place) text += "\n  at " + locate(f.place).text();
+  if (f.other_place) text += "\n  " + f.other + " at " + locate(f.other_place).text();
+  const char* order[] = {"fifo", "lifo", "random"};
+  text += std::string("\n  schedule ") + order[static_cast<int>(m.options.schedule)];
+  if (m.options.schedule == Schedule::kRandom) text += ", seed " + std::to_string(m.options.seed);
+  return text;
+}
+
+// ---- the order of things
+
+void arrange(std::vector<int>& order) {
+  Machine& m = machine();
+  if (m.options.schedule == Schedule::kLifo) std::reverse(order.begin(), order.end());
+  if (m.options.schedule == Schedule::kRandom) {
+    // not std::shuffle, whose result differs between libraries
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[m.random() % i]);
+  }
+}
+
+std::vector<int> arranged(int64_t count) {
+  std::vector<int> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  arrange(order);
+  return order;
+}
+
+void select(int index) {
+  Machine& m = machine();
+  m.current = index;
+  threadIdx = m.threads[index].index;
+}
+
+// ---- a thread
+
+void begin_thread() {
+  Machine& m = machine();
+  m.body(m.launch->arguments);
+  Thread& t = m.threads[m.current];
+  const auto waits = [](const auto& group) { return !group.empty(); };
+  if (waits(t.open) || std::any_of(t.copies.begin(), t.copies.end(), waits)) {
+    stop("the thread ended with a cp.async that it did not wait for", nullptr);
+  }
+  t.state = State::kDone;
+  Fiber::leave();
+}
+
+void wait_as(State state, const void* pc) {
+  Thread& t = machine().threads[machine().current];
+  t.state = state;
+  t.waits_at = pc;
+  Fiber::leave();
+}
+
+// ---- a block
+
+void release_barrier() {
+  Machine& m = machine();
+  const Thread* first = nullptr;
+  for (int i = 0; i < m.threads_of_block; ++i) {
+    Thread& t = m.threads[i];
+    if (!first) first = &t;
+    // the compiler may have made copies of one barrier: the source line decides
+    if (t.waits_at != first->waits_at) {
+      const uint32_t here = code_offset(t.waits_at), there = code_offset(first->waits_at);
+      if (locate(here).text() != locate(there).text()) {
+        select(i);
+        m.finding = {true, "threads of a block wait at different barriers", "others", here, there,
+                     i};
+        return;
+      }
+    }
+    t.state = State::kReady;
+  }
+  ++m.clock.epoch;
+}
+
+void report_deadlock(int done, int at_barrier) {
+  Machine& m = machine();
+  int waiting = 0;
+  while (m.threads[waiting].state == State::kDone) ++waiting;
+  const Thread& t = m.threads[waiting];
+  const char* where = t.state == State::kBarrier ? "barrier" : "warp instruction";
+  std::string what = "deadlock: the block waits at a " + std::string(where) + " that " +
+                     std::to_string(done) + " of its threads left out by ending";
+  if (!done) {
+    what = "deadlock: " + std::to_string(at_barrier) + " threads wait at a barrier, " +
+           std::to_string(m.threads_of_block - at_barrier) + " at a warp instruction";
+  }
+  m.finding = {true, what, "", code_offset(t.waits_at), 0, waiting};
+}
+
+void run_block() {
+  Machine& m = machine();
+  ++m.clock.epoch;
+  m.clock.block_began = m.clock.epoch;
+  begin_shared(m.launch->shared_bytes);
+  for (int i = 0; i < m.threads_of_block; ++i) {
+    Thread& t = m.threads[i];
+    t.fiber.prepare(i, begin_thread);
+    t.state = State::kReady;
+    t.copies.clear();
+    t.open.clear();
+  }
+  for (Meeting& meeting : m.meetings) meeting.mask = meeting.arrived = 0;
+
+  for (;;) {
+    std::vector<int> ready;
+    int done = 0, at_barrier = 0;
+    for (int i = 0; i < m.threads_of_block; ++i) {
+      const State s = m.threads[i].state;
+      if (s == State::kReady) ready.push_back(i);
+      done += s == State::kDone;
+      at_barrier += s == State::kBarrier;
+    }
+    if (done == m.threads_of_block) return;
+    if (at_barrier == m.threads_of_block) {
+      release_barrier();
+    } else if (ready.empty()) {
+      report_deadlock(done, at_barrier);
+    }
+    if (m.finding.there) return;
+    arrange(ready);
+    for (int i : ready) {
+      select(i);
+      m.on_fiber = true;
+      m.threads[i].fiber.enter();
+      m.on_fiber = false;
+      if (!m.finding.there && m.threads[i].fiber.overflowed()) {
+        m.finding = {true, "the thread's stack overflowed", "", 0, 0, i};
+      }
+      if (m.finding.there) return;
+    }
+  }
+}
+
+void check_limits(const Launch& launch) {
+  const auto [bx, by, bz] = launch.block;
+  const auto [gx, gy, gz] = launch.grid;
+  const auto refuse = [&](const std::string& what) {
+    throw KernelError(what + "\n  kernel " + locate(launch.kernel + 1).function);
+  };
+  if (uint64_t{bx} * by * bz < 1 || uint64_t{bx} * by * bz > 1024 || bz > 64) {
+    refuse("a block of " + triple(bx, by, bz) + " threads: expected 1 to 1024");
+  }
+  if (!gx || !gy || !gz || gx > 0x7fffffffu || gy > 65535 || gz > 65535) {
+    refuse("a grid of " + triple(gx, gy, gz) + " blocks: expected 1 to (2^31-1, 65535, 65535)");
+  }
+  if (launch.shared_bytes > options().shared_limit) {
+    refuse(std::to_string(launch.shared_bytes) + " bytes of shared memory: expected at most " +
+           std::to_string(options().shared_limit));
+  }
+}
+
+}  // namespace
+
+Options& options() { return machine().options; }
+bool running() { return machine().on_fiber; }
+bool in_arguments(uintptr_t address) {
+  const Launch& launch = *machine().launch;
+  return address - reinterpret_cast<uintptr_t>(launch.arguments) < launch.arguments_bytes;
+}
+int thread() { return machine().current; }
+const Clock& epochs() { return machine().clock; }
+uint32_t warp_epoch(int warp) { return machine().warp_epochs[warp]; }
+
+void stop(const std::string& what, const void* pc, const std::string& other, uint32_t other_place) {
+  Machine& m = machine();
+  // an exception must not cross stacks: the host throws it
+  m.finding = {true, what, other, pc ? code_offset(pc) : 0, other_place, m.current};
+  m.on_fiber = false;
+  Fiber::leave();
+  __builtin_unreachable();
+}
+
+void stop(const std::string& what, const void* pc) { stop(what, pc, "", 0); }
+
+void run(const Launch& launch, void (*body)(const void*)) {
+  Machine& m = machine();
+  check_limits(launch);
+  m.launch = &launch;
+  m.body = body;
+  m.finding = {};
+  m.random.seed(m.options.seed);
+  m.clock.launch_began = m.clock.epoch + 1;
+  blockDim = launch.block;
+  gridDim = launch.grid;
+  m.threads_of_block = static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
+  if (m.threads.size() < static_cast<size_t>(m.threads_of_block)) {
+    m.threads.resize(m.threads_of_block);
+  }
+  const int warps = (m.threads_of_block + warpSize - 1) / warpSize;
+  m.meetings.resize(warps);
+  if (m.warp_epochs.size() < static_cast<size_t>(warps)) m.warp_epochs.resize(warps, 1);
+  for (int i = 0; i < m.threads_of_block; ++i) {
+    const unsigned x = launch.block.x, y = launch.block.y, u = static_cast<unsigned>(i);
+    m.threads[i].index = {u % x, u / x % y, u / x / y};
+  }
+  begin_counting(launch.kernel, launch.shared_bytes);
+  const int64_t blocks = int64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  for (int b : arranged(blocks)) {
+    const unsigned x = launch.grid.x, y = launch.grid.y, u = static_cast<unsigned>(b);
+    blockIdx = {u % x, u / x % y, u / x / y};
+    run_block();
+    if (m.finding.there) throw KernelError(describe(m.finding));
+    count_block();
+  }
+}
+
+// ---- warp collectives
+
+namespace {
+
+void give_results(Meeting& meeting) {
+  uint64_t ballot = 0;
+  for (int lane = 0; lane < warpSize; ++lane) {
+    if (meeting.mask >> lane & 1 && meeting.values[lane]) ballot |= uint64_t{1} << lane;
+  }
+  for (int lane = 0; lane < warpSize; ++lane) {
+    if (!(meeting.mask >> lane & 1)) continue;
+    const int argument = meeting.arguments[lane];
+    int source = lane;
+    switch (meeting.kind) {
+      case Collective::kShuffle:
+        source = argument & 31;
+        break;
+      case Collective::kShuffleXor:
+        source = lane ^ argument;
+        break;
+      case Collective::kShuffleDown:
+        source = lane + argument;
+        break;
+      case Collective::kShuffleUp:
+        source = lane - argument;
+        break;
+      default:
+        break;
+    }
+    // past the warp's end a lane gets its own value
+    if (source < 0 || source >= warpSize) source = lane;
+    const bool there = meeting.mask >> source & 1;
+    meeting.results[lane] = meeting.kind == Collective::kBallot ? ballot
+                            : there                             ? meeting.values[source]
+                                                                : ~uint64_t{0};  // undefined: a NaN
+  }
+}
+
+}  // namespace
+
+uint64_t collective(Collective kind, unsigned mask, uint64_t value, int argument, const void* pc) {
+  Machine& m = machine();
+  const int warp = m.current / warpSize, lane = m.current % warpSize;
+  Meeting& meeting = m.meetings[warp];
+  if (!(mask >> lane & 1)) stop("a warp instruction whose mask leaves out the calling lane", pc);
+  if (!meeting.arrived) {
+    meeting.kind = kind;
+    meeting.mask = mask;
+    meeting.pc = pc;
+    const int lanes = std::min(warpSize, m.threads_of_block - warp * warpSize);
+    if (lanes < warpSize && mask >> lanes) {
+      stop("a warp instruction whose mask names lanes that the block does not have", pc);
+    }
+  } else if (meeting.kind != kind || meeting.mask != mask) {
+    stop("lanes of a warp meet in different warp instructions, or with different masks", pc,
+         "another lane", code_offset(meeting.pc));
+  }
+  meeting.values[lane] = value;
+  meeting.arguments[lane] = argument;
+  meeting.arrived |= 1u << lane;
+  if (meeting.arrived != mask) {
+    wait_as(State::kCollective, pc);
+    return meeting.results[lane];
+  }
+  give_results(meeting);
+  meeting.arrived = 0;
+  if (kind == Collective::kSyncwarp) ++m.warp_epochs[warp];
+  for (int i = 0; i < warpSize; ++i) {
+    if (mask >> i & 1) m.threads[warp * warpSize + i].state = State::kReady;
+  }
+  const uint64_t mine = meeting.results[lane];
+  // the others first read theirs: this lane may reach the next collective
+  Fiber::leave();
+  return mine;
+}
+
+// ---- cp.async
+
+void issue_copy(void* to, const void* from, size_t bytes, size_t valid, const void* pc) {
+  Machine& m = machine();
+  if (static_cast<char*>(to) < shared_memory() ||
+      static_cast<char*>(to) >= shared_memory() + options().shared_limit) {
+    stop("cp.async to something that is not shared memory", pc);
+  }
+  begin_copy(to, from, bytes, valid, pc);
+  PendingCopy copy{to, bytes, {}};
+  std::memcpy(copy.data, from, valid);  // the rest is filled with zeros
+  if (m.options.eager_copies) {
+    land_copy(to, copy.data, bytes);
+  } else {
+    m.threads[m.current].open.push_back(copy);
+  }
+}
+
+void commit_copies() {
+  Thread& t = machine().threads[machine().current];
+  t.copies.push_back(std::move(t.open));
+  t.open.clear();
+}
+
+void wait_copies(int groups_left) {
+  Thread& t = machine().threads[machine().current];
+  while (static_cast<int>(t.copies.size()) > groups_left) {
+    for (const PendingCopy& c : t.copies.front()) land_copy(c.to, c.data, c.bytes);
+    t.copies.erase(t.copies.begin());
+  }
+}
+
+void atomic_access(void* p, size_t bytes, const void* pc) {
+  access(p, bytes, AccessKind::kAtomic, pc);
+}
+
+}  // namespace fc::emulator
+
+void __syncthreads() {
+  fc::emulator::wait_as(fc::emulator::State::kBarrier, __builtin_return_address(0));
+}
+
+void __syncwarp(unsigned mask) {
+  fc::emulator::collective(fc::emulator::Collective::kSyncwarp, mask, 0, 0,
+                           __builtin_return_address(0));
+}

@@ -1,0 +1,113 @@
+"""The kernel table on CUDA devices: thin wrappers of an extension module over an array module.
+
+fastconv._cuda over CuPy is the GPU; fastconv._emulator over NumPy runs the same kernels, compiled
+for the CPU and watched access by access (csrc/emulator/). Semantics and signatures are those of
+reference.py. Kernels run on the caller's current stream; what they need beside their arguments is
+allocated here, from CuPy's pool. float32 only.
+"""
+
+import functools
+
+import numpy as np
+
+from fastconv.backend.cuda_layers import DeviceLayers
+from fastconv.backend.problem import NO_EPILOGUE
+from fastconv.errors import AlgorithmError
+
+__all__ = ["DeviceTable"]
+
+
+def _is_depthwise(p):
+    return p.groups == p.c == p.k and p.groups > 1
+
+
+def _is_matrix_product(p):
+    return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
+
+
+@functools.cache
+def _algorithms(problem, direction):
+    """Those that fit, the best first."""
+    fits = []
+    if _is_depthwise(problem):
+        fits.append("depthwise")
+    if _is_matrix_product(problem):
+        fits.append("1x1")
+    return (*fits, "implicit", "im2col")
+
+
+class DeviceTable(DeviceLayers):
+    """One extension module over one array module."""
+
+    def empty(self, shape, dtype, xp=None):
+        """Uninitialised contiguous array of the array module."""
+        return self.xp.empty(shape, dtype)
+
+    def set_writeable(self, a, writeable):
+        """Lock an array that empty() made, or unlock it. CuPy has no locks."""
+        if self.xp is np:
+            a.flags.writeable = writeable
+
+    # ---- convolution
+
+    def conv2d_algorithms(self, problem, direction, dtype):
+        """Names of the algorithms that fit, the best first.
+
+        "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
+        where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
+        group, vectors along the channels.
+        """
+        return _algorithms(problem, direction)
+
+    def conv2d_choose(self, problem, direction, dtype, precision):
+        """The best that fits. All have the precision of "ieee"."""
+        return _algorithms(problem, direction)[0]
+
+    def conv2d_workspace(self, problem, direction, algorithm, dtype, packed=False):
+        """Bytes of scratch memory."""
+        self._check_dtype("conv2d", dtype)
+        fits = _algorithms(problem, direction)
+        if algorithm not in fits:
+            raise AlgorithmError(
+                f"conv2d {direction}: algorithm {algorithm!r} does not fit {problem}; these do: "
+                f"{', '.join(fits)}"
+            )
+        return self.extension.conv2d_workspace(problem, direction, algorithm)
+
+    def conv2d_packed_elements(self, problem, algorithm, dtype):
+        """0: kernels read weights as they are."""
+        return 0
+
+    def conv2d_pack(self, w, problem, algorithm, packed):
+        raise AlgorithmError(f"conv2d_pack: {algorithm!r} on {self.NAME} reads weights as they are")
+
+    def conv2d_fwd(
+        self, x, w, y, problem, algorithm, workspace, epilogue=NO_EPILOGUE, prologue=None,
+        packed=None,
+    ):  # fmt: skip
+        self._check("conv2d_fwd", x)
+        self.extension.conv2d_fwd(
+            x, w, y, problem, algorithm, workspace, epilogue, prologue, self._stream()
+        )
+
+    def conv2d_dgrad(self, gy, w, gx, problem, algorithm, workspace):
+        self._check("conv2d_dgrad", gy)
+        self.extension.conv2d_dgrad(gy, w, gx, problem, algorithm, workspace, self._stream())
+
+    def conv2d_wgrad(self, x, gy, gw, problem, algorithm, workspace, prologue=None):
+        self._check("conv2d_wgrad", x)
+        self.extension.conv2d_wgrad(
+            x, gy, gw, problem, algorithm, workspace, prologue, self._stream()
+        )
+
+    # ---- matrix product
+
+    def gemm_workspace(self, m, n, k, dtype):
+        self._check_dtype("gemm", dtype)
+        return self.extension.gemm_workspace(m, n, k)
+
+    def gemm(self, a, b, c, trans_a, trans_b, workspace, epilogue=NO_EPILOGUE):
+        self._check("gemm", a)
+        self.extension.gemm(
+            a, b, c, bool(trans_a), bool(trans_b), workspace, epilogue, self._stream()
+        )
