@@ -1,40 +1,11 @@
-// The problem, epilogue, prologue and workspace arguments of convolution and matrix product.
+// The epilogue, prologue and workspace arguments of convolution and matrix product.
 #pragma once
 
 #include "conv2d.h"
+#include "conv2d_tuple.h"
 #include "cpu/arguments.h"
 
 namespace fc {
-
-// A fastconv.backend.problem.Conv2dProblem.
-inline Conv2dProblem parse_conv2d_problem(const py::tuple& t) {
-  const auto size = [&](int i) { return py::cast<int64_t>(t[i]); };
-  const auto part = [&](int i, int j) { return py::cast<int64_t>(py::cast<py::tuple>(t[i])[j]); };
-  Conv2dProblem p;
-  p.n = size(0);
-  p.h = size(1);
-  p.w = size(2);
-  p.c = size(3);
-  p.k = size(4);
-  p.r = size(5);
-  p.s = size(6);
-  p.p = size(7);
-  p.q = size(8);
-  p.stride_h = part(9, 0);
-  p.stride_w = part(9, 1);
-  p.pad_top = part(10, 0);
-  p.pad_bottom = part(10, 1);
-  p.pad_left = part(10, 2);
-  p.pad_right = part(10, 3);
-  p.dilation_h = part(11, 0);
-  p.dilation_w = part(11, 1);
-  p.groups = size(12);
-  if (p.groups < 1 || p.c % p.groups || p.k % p.groups || p.stride_h < 1 || p.stride_w < 1 ||
-      p.dilation_h < 1 || p.dilation_w < 1) {
-    refuse("problem", "strides, dilations and dividing groups of at least 1", py::repr(t));
-  }
-  return p;
-}
 
 // A fastconv.backend.problem.Prologue or None.
 template <class T>
