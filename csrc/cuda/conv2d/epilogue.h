@@ -34,7 +34,7 @@ struct Act {
   bool clamps;
   float low, high;
 
-  Act(const Activation& act = Activation())
+  __host__ __device__ Act(const Activation& act = Activation())
       : code(act.code),
         alpha(static_cast<float>(act.alpha)),
         beta(static_cast<float>(act.beta)),

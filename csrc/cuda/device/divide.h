@@ -9,11 +9,11 @@
 
 namespace fc::cuda {
 
-// For 0 <= a < 2^31 and 1 <= divisor < 2^31.
+// For 0 <= a < 2^31 and 1 <= divisor < 2^31; a divisor of 0, of an empty array, counts as 1.
 class Divider {
  public:
   Divider() = default;
-  explicit Divider(int64_t divisor) : divisor_(static_cast<uint32_t>(divisor)) {
+  explicit Divider(int64_t divisor) : divisor_(divisor > 0 ? static_cast<uint32_t>(divisor) : 1) {
     while ((uint64_t{1} << shift_) < divisor_) ++shift_;
     // (2^32 (2^shift - divisor)) / divisor + 1
     multiplier_ = static_cast<uint32_t>(
