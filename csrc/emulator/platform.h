@@ -31,4 +31,6 @@ void __syncthreads();
 void __syncwarp(unsigned mask = 0xffffffffu);
 
 inline unsigned __umulhi(unsigned a, unsigned b) { return uint64_t{a} * b >> 32; }
+// a product that is rounded by itself, never part of a fused multiply-add
+inline float __fmul_rn(float a, float b) { return a * b; }
 inline int __popc(unsigned a) { return __builtin_popcount(a); }
