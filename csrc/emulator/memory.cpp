@@ -109,18 +109,19 @@ bool same_warp_in_order(int warp, int other_thread, uint32_t since) {
   return other_thread / warpSize == warp && since < warp_epoch(warp);
 }
 
-Race race_with_write(const Cell& c, int thread) {
+// began: when the memory did, the launch for global and the block for shared
+Race race_with_write(const Cell& c, int thread, uint32_t began) {
   const Clock& now = epochs();
-  if (c.write_epoch < now.launch_began) return {};
+  if (c.write_epoch < began) return {};
   if (c.write_epoch < now.block_began) return {"another block's write", c.write_pc};
   if (c.write_epoch < now.epoch || c.writer == thread) return {};
   if (same_warp_in_order(thread / warpSize, c.writer, c.write_warp_epoch)) return {};
   return {"a write of another thread, with no barrier between", c.write_pc};
 }
 
-Race race_with_reads(const Cell& c, int thread) {
+Race race_with_reads(const Cell& c, int thread, uint32_t began) {
   const Clock& now = epochs();
-  if (c.read_epoch < now.launch_began) return {};
+  if (c.read_epoch < began) return {};
   if (c.read_epoch < now.block_began) return {"another block's read", c.read_pc};
   if (c.read_epoch < now.epoch) return {};
   if (c.readers == kOne && c.reader == thread) return {};
@@ -155,13 +156,13 @@ void note_read(Cell& c, int thread, uint32_t pc) {
 
 // One access on the cells it touches.
 void check_races(Cell* cells, size_t first, size_t last, AccessKind kind, const char* space,
-                 const void* pc) {
+                 uint32_t began, const void* pc) {
   const int me = thread();
   const uint32_t place = code_offset(pc);
   for (size_t i = first; i <= last; ++i) {
     Cell& c = cells[i];
-    Race race = race_with_write(c, me);
-    if (!race.with && kind != AccessKind::kRead) race = race_with_reads(c, me);
+    Race race = race_with_write(c, me, began);
+    if (!race.with && kind != AccessKind::kRead) race = race_with_reads(c, me, began);
     if (race.with) {
       stop(std::string("race in ") + space + " memory: this " + verb(kind) + " and " + race.with,
            pc, "the other one", race.pc);
@@ -201,7 +202,8 @@ void access_global(uintptr_t address, size_t bytes, AccessKind kind, const void*
   }
   // atomics of different threads are what they are for
   if (bytes >= kGlobalCell && kind != AccessKind::kAtomic) {
-    check_races(m.cells, at / kGlobalCell, (at + bytes - 1) / kGlobalCell, kind, "global", pc);
+    check_races(m.cells, at / kGlobalCell, (at + bytes - 1) / kGlobalCell, kind, "global",
+                epochs().launch_began, pc);
   }
 }
 
@@ -224,7 +226,7 @@ void access_shared(uintptr_t address, size_t bytes, AccessKind kind, const void*
     if (kind != AccessKind::kWrite && !written) stop(told("uninitialised shared memory"), pc);
   }
   if (bytes >= kSharedCell && kind != AccessKind::kAtomic) {
-    check_races(m.shared_cells, first, last, kind, "shared", pc);
+    check_races(m.shared_cells, first, last, kind, "shared", epochs().block_began, pc);
   } else if (kind != AccessKind::kRead) {
     for (size_t i = first; i <= last; ++i) note_write(m.shared_cells[i], thread(), code_offset(pc));
   }
