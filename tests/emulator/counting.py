@@ -1,9 +1,9 @@
-"""What a call costs in the emulator: sectors of global memory, and launches."""
+"""What a call costs in the emulator: sectors of global memory, wavefronts of shared, launches."""
 
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options
 
-__all__ = ["launches", "sectors"]
+__all__ = ["launches", "sectors", "wavefronts"]
 
 
 def _counted(call, read):
@@ -13,12 +13,21 @@ def _counted(call, read):
         return read()
 
 
+def _moved(call, space, kind):
+    rows = _counted(call, _emulator.counters)
+    rows = [r for r in rows if r["space"] == space and r["kind"] == kind]
+    return sum(r["ideal"] for r in rows), sum(r["transfers"] for r in rows)
+
+
 def sectors(call, kind):
     """(ideal, moved): sectors that the call's bytes fill, and that it moved. kind: "read" or
     "write"."""
-    rows = _counted(call, _emulator.counters)
-    rows = [r for r in rows if r["space"] == "global" and r["kind"] == kind]
-    return sum(r["ideal"] for r in rows), sum(r["transfers"] for r in rows)
+    return _moved(call, "global", kind)
+
+
+def wavefronts(call, kind):
+    """The same of shared memory."""
+    return _moved(call, "shared", kind)
 
 
 def launches(call):
