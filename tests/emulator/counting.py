@@ -1,9 +1,9 @@
-"""What a call costs in the emulator: sectors of global memory, wavefronts of shared, launches."""
+"""What a call costs in the emulator: memory traffic and launches."""
 
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options
 
-__all__ = ["launches", "sectors", "wavefronts"]
+__all__ = ["launches", "sectors", "sectors_per_request", "wavefronts"]
 
 
 def _counted(call, read):
@@ -13,21 +13,27 @@ def _counted(call, read):
         return read()
 
 
-def _moved(call, space, kind):
+def _moved(call, space, kind, *columns):
+    """Sums of the counters' columns. kind: "read" or "write"."""
     rows = _counted(call, _emulator.counters)
     rows = [r for r in rows if r["space"] == space and r["kind"] == kind]
-    return sum(r["ideal"] for r in rows), sum(r["transfers"] for r in rows)
+    return tuple(sum(r[column] for r in rows) for column in columns)
 
 
 def sectors(call, kind):
-    """(ideal, moved): sectors that the call's bytes fill, and that it moved. kind: "read" or
-    "write"."""
-    return _moved(call, "global", kind)
+    """(ideal, moved): sectors of global memory that the call's bytes fill, and that it moved."""
+    return _moved(call, "global", kind, "ideal", "transfers")
 
 
 def wavefronts(call, kind):
     """The same of shared memory."""
-    return _moved(call, "shared", kind)
+    return _moved(call, "shared", kind, "ideal", "transfers")
+
+
+def sectors_per_request(call, kind):
+    """16 where the lanes of a warp move 16 bytes each."""
+    moved, requests = _moved(call, "global", kind, "transfers", "requests")
+    return moved / requests
 
 
 def launches(call):

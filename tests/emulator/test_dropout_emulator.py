@@ -10,7 +10,7 @@ if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv.backend.emulator import TABLE
-from tests.emulator.counting import sectors
+from tests.emulator.counting import sectors, sectors_per_request
 
 SIZES = [1, 2, 3, 4, 5, 1023, 1024, 1025, 2051]
 
@@ -60,6 +60,7 @@ def test_nan_and_infinity_are_dropped_like_any_value(p):
 def test_sectors_move_whole(kind, group):
     ideal, moved = sectors(lambda: dropped(TABLE, 1 << 14, group), kind)
     assert ideal >= 0.9 * moved
+    assert sectors_per_request(lambda: dropped(TABLE, 1 << 14, group), kind) == 16
 
 
 def test_what_makes_no_sense_is_refused():

@@ -11,7 +11,7 @@ if "emulator" not in backends():
 
 from fastconv.backend.emulator import TABLE, emulator_options
 from fastconv.errors import EmulatorError
-from tests.emulator.counting import launches, sectors
+from tests.emulator.counting import launches, sectors, sectors_per_request
 
 # around a vector, a block and a chunk of 4096; more tensors than one launch takes
 SIZES = [0, 1, 3, 4, 5, 0, 1023, 1024, 1025, 4095, 4096, 4097, 3 * 4096 + 2, *range(7, 230), 0]
@@ -122,6 +122,12 @@ def test_a_network_of_161_tensors_takes_two_launches(run, setting, expected):
 def test_sectors_move_whole(run, setting, kind):
     ideal, moved = sectors(lambda: run(TABLE, setting, [4096, 10000, 2048], 2), kind)
     assert ideal >= 0.9 * moved
+
+
+@pytest.mark.parametrize(("run", "setting"), RUNS)
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_16_bytes_move_per_thread(run, setting, kind):
+    assert sectors_per_request(lambda: run(TABLE, setting, [4096, 10240, 2048], 2), kind) == 16
 
 
 def test_lists_that_do_not_match_are_refused():

@@ -24,25 +24,22 @@ struct GroupOf {
   }
 };
 
-// The words of kWords neighbours whose first is element `at`, which is a multiple of kWords.
+// The words of kWords neighbours whose first is element `at`, a multiple of kWords. They are of one
+// Philox block: the next one begins at a multiple of kWords * group.
 template <bool kGrouped>
 FC_DEVICE Vec<uint32_t, kWords> words_of(int64_t at, const DropoutRule& rule,
                                          const GroupOf& group_of) {
-  if constexpr (!kGrouped) {
-    return philox(at / kWords, rule.seed, rule.offset);
-  } else {
-    Vec<uint32_t, kWords> words, block = {};
-    int64_t known = -1;  // the counter that block belongs to
+  const int64_t counter = (kGrouped ? group_of(at) : at) / kWords;
+  const Vec<uint32_t, kWords> block = philox(counter, rule.seed, rule.offset);
+  if constexpr (kGrouped) {
+    Vec<uint32_t, kWords> words;
 #pragma unroll
     for (int j = 0; j < kWords; ++j) {
-      const int64_t index = group_of(at + j);
-      if (index / kWords != known) {
-        known = index / kWords;
-        block = philox(known, rule.seed, rule.offset);
-      }
-      words[j] = pick(block, static_cast<int>(index % kWords));
+      words[j] = pick(block, static_cast<int>(group_of(at + j) % kWords));
     }
     return words;
+  } else {
+    return block;
   }
 }
 
