@@ -1,6 +1,9 @@
-// activation_fwd, activation_bwd, add
+// activation_fwd, activation_bwd, add, dropout
+#include <cmath>
+
 #include "cuda/arguments.h"
 #include "cuda/bindings.h"
+#include "cuda/elementwise/dropout.h"
 #include "cuda/elementwise/elementwise.h"
 
 namespace fc::cuda {
@@ -35,6 +38,21 @@ void bind_elementwise(py::module_& m) {
     const auto* bp = call.input_of_size<float>(b, "b", size);
     auto* yp = call.output_of_size<float>(y, "y", size);
     add(ap, bp, yp, size, activation_of(act), call.stream());
+    call.finish();
+  });
+
+  m.def("dropout", [](const py::object& x, const py::object& y, double p, uint64_t seed,
+                      uint64_t offset, int64_t group, uintptr_t stream) {
+    Call call("dropout", stream);
+    if (!(p >= 0 && p <= 1)) refuse("dropout: p", "0 to 1", std::to_string(p));
+    if (group < 1) refuse("dropout: group", "at least 1", std::to_string(group));
+    const int64_t size = look_at(x, "dropout: x").size();
+    const auto* xp = call.input_of_size<float>(x, "x", size);
+    auto* yp = call.output_of_size<float>(y, "y", size);
+    // the least multiple of 2^-24 that is not below p: uniform numbers are such multiples
+    const auto threshold = static_cast<uint32_t>(std::ceil(std::ldexp(p, 24)));
+    dropout(xp, yp, size, {seed, offset, threshold, static_cast<float>(1 - p), group},
+            call.stream());
     call.finish();
   });
 }

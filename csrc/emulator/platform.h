@@ -34,4 +34,6 @@ void __syncwarp(unsigned mask = 0xffffffffu);
 inline unsigned __umulhi(unsigned a, unsigned b) { return uint64_t{a} * b >> 32; }
 inline int min(int a, int b) { return b < a ? b : a; }
 inline int max(int a, int b) { return a < b ? b : a; }
+// a product that is rounded by itself, never part of a fused multiply-add
+inline float __fmul_rn(float a, float b) { return a * b; }
 inline int __popc(unsigned a) { return __builtin_popcount(a); }
