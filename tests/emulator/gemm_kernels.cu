@@ -1,7 +1,5 @@
-// Correct kernels: what must give the same bits in every order, and what the emulator's speed is
-// measured on (benchmarks/emulator.py).
-#include <algorithm>
-
+// Correct kernels: what must give the same bits in every order, what the emulator's speed is
+// measured on (benchmarks/emulator.py), and where nvcc has to use cp.async.
 #include "cuda/device/async_copy.h"
 #include "harness.h"
 
@@ -91,27 +89,6 @@ const Register small("twice", [](const Arguments& a) {
     launch(twice, blocks_for(a.number(0)), kBlock, 0, nullptr, a.array<float>(0), a.array<float>(1),
            a.number(0));
   }
-});
-
-// Who came when, before and after a barrier: kept by the host, behind the emulator's back.
-struct Queue {
-  int size, who[1024];
-} came[2];
-__attribute__((noinline, no_sanitize("thread"))) void note(Queue& queue, int who) {
-  queue.who[queue.size++] = who;
-}
-__global__ void order() {
-  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  note(came[0], i);
-  __syncthreads();
-  note(came[1], i);
-}
-// numbers: blocks, threads; came (2, threads of the grid)
-const Register order_("order", [](const Arguments& a) {
-  for (Queue& queue : came) queue.size = 0;
-  launch(order, a.number(0), a.number(1), 0, nullptr);
-  int* to = a.array<int>(0);
-  for (const Queue& queue : came) to = std::copy(queue.who, queue.who + queue.size, to);
 });
 
 }  // namespace
