@@ -52,13 +52,14 @@ docs:
 	$(python) tools/check_docs.py
 
 full: lint docs
-	$(environment) test peers plot
+	$(environment) test peers plot sass
 	$(python) -m pytest $(PYTEST_ARGS)
 	$(python) tools/sanitize.py address,undefined
 	$(python) tools/sanitize.py pool
 	$(python) tools/sanitize.py thread
 	$(python) tools/memcheck.py
 	$(python) tools/emulate.py
+	$(python) tools/kernel_coverage.py
 	$(python) tools/check_install.py
 
 clean:

@@ -28,3 +28,4 @@ endif()
 option(FASTCONV_INPLACE "Put the built modules into fastconv/ of the source tree"
        ${inplace_default})
 fastconv_option(FASTCONV_EMULATOR ${inplace_default} "ON: build the emulator of the CUDA kernels")
+option(FASTCONV_COVERAGE "Count the lines of kernels that the emulator runs" OFF)

@@ -1,5 +1,5 @@
-// c = a b, tiles in shared memory, filled by loads and stores or by cp.async one tile ahead: what
-// the emulator's speed is measured on, and what must give the same bits in every order.
+// Correct kernels: what must give the same bits in every order, what the emulator's speed is
+// measured on (benchmarks/emulator.py), and where nvcc has to use cp.async.
 #include "cuda/device/async_copy.h"
 #include "harness.h"
 
@@ -15,10 +15,11 @@ struct Tiles {
   float b[kDepth * kTile];  // (kDepth, kTile)
 };
 
+// c = a b, tiles in shared memory, filled by loads and stores or by cp.async, one ahead.
 // a (m, k), b (k, n), c (m, n); m and n are multiples of kTile, k of kDepth
 template <bool kAsync>
-__global__ void __launch_bounds__(kThreads) gemm(const float* a, const float* b, float* c, int n,
-                                                int k) {
+__global__ void __launch_bounds__(kThreads)
+    gemm(const float* a, const float* b, float* c, int n, int k) {
   Tiles* tiles = shared_memory<Tiles>();  // (2)
   const int t = static_cast<int>(threadIdx.x);
   const int m0 = static_cast<int>(blockIdx.y) * kTile, n0 = static_cast<int>(blockIdx.x) * kTile;

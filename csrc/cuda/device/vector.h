@@ -1,6 +1,8 @@
 // Loads and stores of several neighbouring elements in one instruction.
 #pragma once
 
+#include <cstdint>
+
 #include "cuda/device/platform.h"
 #ifndef __CUDACC__
 #include <cstring>

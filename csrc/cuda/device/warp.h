@@ -83,10 +83,11 @@ struct Plus {
     return a + b;
   }
 };
+// NaN if one is, as NumPy: whatever the order, so that all lanes agree.
 struct Larger {
   template <class T>
   FC_DEVICE T operator()(const T& a, const T& b) const {
-    return a < b ? b : a;
+    return a < b || b != b ? b : a;
   }
 };
 
