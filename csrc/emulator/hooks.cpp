@@ -83,9 +83,6 @@ void __ubsan_handle_sub_overflow(SourcePlace* p, void*, void*) {
 void __ubsan_handle_mul_overflow(SourcePlace* p, void*, void*) {
   stop_at(p, "signed integer overflow in *", CALLER);
 }
-void __ubsan_handle_divrem_overflow(SourcePlace* p, void*, void*) {
-  overflow(p, "division by zero, or signed integer overflow in /", CALLER);
-}
 void __ubsan_handle_negate_overflow(SourcePlace* p, void*) {
   stop_at(p, "signed integer overflow in negation", CALLER);
 }
