@@ -21,7 +21,8 @@ class PixelGrid {
         columns_(columns),
         vectors_(vectors) {}
 
-  int items() const { return items_; }
+  // constexpr: for the host and for kernels
+  constexpr int items() const { return items_; }
 
   FC_DEVICE Place place(int item) const {
     Place at;

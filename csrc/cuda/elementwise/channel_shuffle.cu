@@ -45,6 +45,7 @@ __global__ void __launch_bounds__(kBlock)
     __syncthreads();
     from = tile;
   }
+#pragma unroll 1
   for (int at = thread * kN; at < whole; at += kBlock * kN) {
     Vec<T, kN> picked;
 #pragma unroll

@@ -10,6 +10,9 @@
 
 namespace fc::cuda {
 
+// On a multiprocessor. Left alone, ptxas spills a register or two to fit one more.
+constexpr int kBlocksAtOnce = 4;
+
 // The positions of one window that lie inside the input: first, first + step, ...
 struct Span {
   int first, step, count;
@@ -26,6 +29,8 @@ struct Range {
 template <bool kDilated>
 class SlidingAxis {
  public:
+  static constexpr bool kGaps = kDilated;  // a window may reach over a position without holding it
+
   // count_padding: an average divides by the taps inside the padded input, else inside the input
   SlidingAxis(int64_t size, int64_t outputs, int64_t taps, int64_t stride, int64_t dilation,
               int64_t before, int64_t after, bool count_padding = false)
@@ -79,6 +84,8 @@ class SlidingAxis {
 // positions.
 class AdaptiveAxis {
  public:
+  static constexpr bool kGaps = false;
+
   AdaptiveAxis(int64_t size, int64_t outputs)
       : size_(static_cast<int>(size)),
         outputs_(static_cast<int>(outputs)),

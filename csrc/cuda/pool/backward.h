@@ -15,7 +15,7 @@
 namespace fc::cuda {
 
 template <int kN, class T, class Axis, class Share>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
     pool_gradient_kernel(T* gx, Windows<Axis> windows, PixelGrid inputs, Share share) {
   const int64_t item = int64_t{blockIdx.x} * kBlock + threadIdx.x;
   if (item >= inputs.items()) return;
@@ -24,12 +24,14 @@ __global__ void __launch_bounds__(kBlock)
   const int channel = at.vector * kN;
   const int64_t image = at.image * windows.p * windows.q * windows.c + channel;
   auto sum = Vec<float, kN>::all(0);
+#pragma unroll 1
   for (int p = rows.begin; p < rows.end; ++p) {
     const int r = windows.rows.number(p, at.row);
-    if (r < 0) continue;
+    if (Axis::kGaps && r < 0) continue;
+#pragma unroll 2
     for (int q = columns.begin; q < columns.end; ++q) {
       const int s = windows.columns.number(q, at.column);
-      if (s < 0) continue;
+      if (Axis::kGaps && s < 0) continue;
       share.add(sum, image + (p * windows.q + q) * windows.c, r * windows.numbers_of_row + s,
                 windows.rows.divisor(p) * windows.columns.divisor(q));
     }

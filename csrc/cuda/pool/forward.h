@@ -23,7 +23,7 @@ namespace fc::cuda {
 // ---- one thread per output
 
 template <int kN, int kAhead, class T, class Axis, class Reduction>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, kBlocksAtOnce)
     window_kernel(const T* x, Windows<Axis> windows, PixelGrid outputs, Reduction reduction) {
   const int64_t item = int64_t{blockIdx.x} * kBlock + threadIdx.x;
   if (item >= outputs.items()) return;
@@ -32,10 +32,12 @@ __global__ void __launch_bounds__(kBlock)
   const T* image = x + at.image * windows.h * windows.w * windows.c + at.vector * kN;  // (H, W, C)
   const int pitch = columns.step * windows.c;
   typename Reduction::template Partial<kN> partial(windows.first_number(rows, columns));
+#pragma unroll 1
   for (int i = 0; i < rows.count; ++i) {
     const int h = rows.first + i * rows.step;
     const T* row = image + (h * windows.w + columns.first) * windows.c;
     const int number = (rows.number + i) * windows.numbers_of_row + columns.number;
+#pragma unroll 1
     for (int j = 0; j < columns.count; j += kAhead) {
       Vec<T, kN> pixels[kAhead];  // all are on the way before the first is taken
 #pragma unroll
