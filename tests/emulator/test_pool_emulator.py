@@ -57,15 +57,26 @@ def between_vectors(a):
     return view
 
 
-def new(shape, dtype=np.float32, place=lambda a: a):
-    return place(np.full(shape, 77, dtype))
+def check_displaced(function, model, arrays, *more):
+    """The function on its arrays, one after the other displaced, against the model."""
+    expected = [a.copy() for a in arrays]
+    model(*expected, *more)
+    for i in range(len(arrays)):
+        came = [between_vectors(a) if j == i else a.copy() for j, a in enumerate(arrays)]
+        function(*came, *more)
+        for a, b in zip(came, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=8 * EPS * np.max(np.abs(b)))
 
 
-def sliding(K, x, gy, g, index, place=lambda a: a):
+def new(shape, dtype=np.float32):
+    return np.full(shape, 77, dtype)
+
+
+def sliding(K, x, gy, g, index):
     """Everything that the four functions of sliding windows write."""
-    out = [new(gy.shape, place=place) for _ in range(4)]
-    grads = [new(x.shape, place=place) for _ in range(3)]
-    argmax = new(gy.shape, index, place)
+    out = [new(gy.shape) for _ in range(4)]
+    grads = [new(x.shape) for _ in range(3)]
+    argmax = new(gy.shape, index)
     y, plain, clipped, padded = out
     K.max_pool2d_fwd(x, y, argmax, g)
     K.max_pool2d_fwd(x, plain, None, g)
@@ -77,9 +88,9 @@ def sliding(K, x, gy, g, index, place=lambda a: a):
     return [y, plain, argmax, grads[0], clipped, padded], grads[1:]
 
 
-def adaptive(K, x, gy, place=lambda a: a):
-    y, plain, mean = (new(gy.shape, place=place) for _ in range(3))
-    argmax, gmax, gmean = new(gy.shape, np.int32, place), new(x.shape, place=place), new(x.shape)
+def adaptive(K, x, gy):
+    y, plain, mean = (new(gy.shape) for _ in range(3))
+    argmax, gmax, gmean = new(gy.shape, np.int32), new(x.shape), new(x.shape)
     K.adaptive_max_pool2d_fwd(x, y, argmax)
     K.adaptive_max_pool2d_fwd(x, plain, None)
     K.adaptive_max_pool2d_bwd(gy, argmax, gmax)
@@ -114,14 +125,20 @@ def test_adaptive_windows(h, w, p, q, c):
 
 
 @pytest.mark.parametrize("key", ["3x3s2, ceil", "9x7, shared"])
-def test_views_between_two_vectors_and_wide_indices(key):
+def test_any_array_may_begin_between_two_vectors(key):
     g = GEOMETRIES[key](2, 8)
     x, gy = integers(g.n, g.h, g.w, g.c), integers(g.n, g.p, g.q, g.c, seed=1)
-    expected = sliding(reference, x, gy, g, np.int32)
-    assert_agree(sliding(TABLE, x, gy, g, np.int32), expected)
-    views = between_vectors(x), between_vectors(gy)
-    assert_agree(sliding(TABLE, *views, g, np.int32, between_vectors), expected)
-    assert_agree(adaptive(TABLE, *views, between_vectors), adaptive(reference, x, gy))
+    winner = integers(*gy.shape).astype(np.int32)
+    y, gx, argmax = new(gy.shape), new(x.shape), new(gy.shape, np.int32)
+    check_displaced(TABLE.max_pool2d_fwd, reference.max_pool2d_fwd, (x, y, argmax), g)
+    check_displaced(TABLE.max_pool2d_bwd, reference.max_pool2d_bwd, (gy, winner, gx), g)
+    check_displaced(TABLE.avg_pool2d_fwd, reference.avg_pool2d_fwd, (x, y), g, True)
+    check_displaced(TABLE.avg_pool2d_bwd, reference.avg_pool2d_bwd, (gy, gx), g, True)
+    for name in ("avg", "max"):
+        fwd, bwd = f"adaptive_{name}_pool2d_fwd", f"adaptive_{name}_pool2d_bwd"
+        outputs, saved = ((y,), ()) if name == "avg" else ((y, argmax), (winner,))
+        check_displaced(getattr(TABLE, fwd), getattr(reference, fwd), (x, *outputs))
+        check_displaced(getattr(TABLE, bwd), getattr(reference, bwd), (gy, *saved, gx))
 
 
 @pytest.mark.parametrize("schedule", ["fifo", "lifo", "random"])
@@ -170,6 +187,14 @@ def test_a_global_mean_far_from_zero(c):
     TABLE.adaptive_avg_pool2d_fwd(x, y)
     exact = x.mean(axis=(1, 2), dtype=np.float64, keepdims=True)
     np.testing.assert_allclose(y, exact, rtol=4 * EPS)
+
+
+@pytest.mark.parametrize("value", [0.3, 1e4 + 0.1])
+def test_roundings_of_a_constant_do_not_add_up(value):
+    """They all go one way: 392 values to a thread in one chain would be wrong by 30 eps."""
+    x, y = np.full((1, 112, 112, 128), value, np.float32), new((1, 1, 1, 128))
+    TABLE.adaptive_avg_pool2d_fwd(x, y)
+    np.testing.assert_allclose(y, x[:, :1, :1], rtol=6 * EPS)
 
 
 def test_an_image_gives_the_same_alone_and_in_a_batch():

@@ -134,7 +134,7 @@ struct Windows {
 
 inline Windows<AdaptiveAxis> adaptive_windows(const Pool2d& g) {
   const auto most = [](int64_t size, int64_t outputs) {
-    return static_cast<int>(outputs == 0 ? 0 : ceil_div(size, outputs) + 1);
+    return static_cast<int>(outputs == 0 ? 0 : size / outputs + (size % outputs == 0 ? 0 : 2));
   };
   return {AdaptiveAxis(g.h, g.p), AdaptiveAxis(g.w, g.q),          static_cast<int>(g.h),
           static_cast<int>(g.w),  static_cast<int>(g.c),           static_cast<int>(g.p),

@@ -1,18 +1,10 @@
 // Launchers of the resize kernels. Pointers are of the device; x, gx (N,H,W,C); y, gy (N,P,Q,C).
 #pragma once
 
-#include <cstdint>
-
 #include "cuda/stream.h"
+#include "resize2d.h"
 
 namespace fc::cuda {
-
-enum class ResizeMode { kNearest, kHalfPixel, kCorners };
-
-struct ResizeShape {
-  int64_t n, h, w, p, q, c;
-  ResizeMode mode;
-};
 
 // Whether the kernels' indices, which are int, are wide enough.
 bool resize_fits(const ResizeShape& g);
