@@ -1,34 +1,14 @@
 // max_pool2d, avg_pool2d, adaptive_avg_pool2d, adaptive_max_pool2d: _fwd and _bwd
-#include <pybind11/stl.h>
-
-#include <array>
 #include <limits>
 
 #include "cpu/arguments.h"
 #include "cpu/bindings.h"
 #include "cpu/isa.h"
 #include "cpu/pool.h"
+#include "pool2d_arguments.h"
 
 namespace fc {
 namespace {
-
-using Axes = std::array<int64_t, 2>;
-using Sides = std::array<int64_t, 4>;
-
-// A fastconv.backend.problem.Pool2dProblem.
-Pool2d pool_of(const py::tuple& t) {
-  if (t.size() != 11) refuse("problem", "a Pool2dProblem", "another tuple");
-  Pool2d g;
-  int64_t* sizes[] = {&g.n, &g.h, &g.w, &g.c, &g.r, &g.s, &g.p, &g.q};
-  for (size_t i = 0; i < 8; ++i) *sizes[i] = t[i].cast<int64_t>();
-  const auto stride = t[8].cast<Axes>(), dilation = t[10].cast<Axes>();
-  const auto pad = t[9].cast<Sides>();
-  g.stride_h = stride[0], g.stride_w = stride[1];
-  g.pad_top = pad[0], g.pad_bottom = pad[1], g.pad_left = pad[2], g.pad_right = pad[3];
-  g.dilation_h = dilation[0], g.dilation_w = dilation[1];
-  if (g.stride_h < 1 || g.stride_w < 1) refuse("problem", "strides of at least 1", "less");
-  return g;
-}
 
 Pool2d adaptive_of(const py::array& x, const py::array& y) {
   if (x.ndim() != 4 || y.ndim() != 4) refuse("adaptive pooling", "4 axes", shape_text(x));
@@ -55,7 +35,7 @@ void bind_max_pool(py::module_& m) {
                                     const py::tuple& problem) {
     with_float_type(x, "max_pool2d: x", [&](auto zero) {
       using T = decltype(zero);
-      const Pool2d g = pool_of(problem);
+      const Pool2d g = parse_pool2d_problem(problem);
       const T* xp = input<T>(x, "max_pool2d: x", {g.n, g.h, g.w, g.c});
       T* yp = output<T>(y, "max_pool2d: y", {g.n, g.p, g.q, g.c});
       uint8_t* bytes = nullptr;
@@ -81,7 +61,7 @@ void bind_max_pool(py::module_& m) {
                                     const py::tuple& problem) {
     with_float_type(gy, "max_pool2d: gy", [&](auto zero) {
       using T = decltype(zero);
-      const Pool2d g = pool_of(problem);
+      const Pool2d g = parse_pool2d_problem(problem);
       const T* gyp = input<T>(gy, "max_pool2d: gy", {g.n, g.p, g.q, g.c});
       T* gxp = output<T>(gx, "max_pool2d: gx", {g.n, g.h, g.w, g.c});
       const bool byte = is_byte(argmax, g);
@@ -104,7 +84,7 @@ void bind_avg_pool(py::module_& m) {
                                     bool count_include_pad) {
     with_float_type(x, "avg_pool2d: x", [&](auto zero) {
       using T = decltype(zero);
-      const Pool2d g = pool_of(problem);
+      const Pool2d g = parse_pool2d_problem(problem);
       const T* xp = input<T>(x, "avg_pool2d: x", {g.n, g.h, g.w, g.c});
       T* yp = output<T>(y, "avg_pool2d: y", {g.n, g.p, g.q, g.c});
       py::gil_scoped_release release;
@@ -116,7 +96,7 @@ void bind_avg_pool(py::module_& m) {
                                     bool count_include_pad) {
     with_float_type(gy, "avg_pool2d: gy", [&](auto zero) {
       using T = decltype(zero);
-      const Pool2d g = pool_of(problem);
+      const Pool2d g = parse_pool2d_problem(problem);
       const T* gyp = input<T>(gy, "avg_pool2d: gy", {g.n, g.p, g.q, g.c});
       T* gxp = output<T>(gx, "avg_pool2d: gx", {g.n, g.h, g.w, g.c});
       py::gil_scoped_release release;

@@ -1,17 +1,11 @@
-// Pooling kernels: the geometry they are given and the tables of one instruction set.
+// Pooling kernels: the tables of one instruction set.
 #pragma once
 
 #include <cstdint>
 
-namespace fc {
+#include "pool2d.h"
 
-// A window r x s slides over x (n, h, w, c) and gives y (n, p, q, c); letters as in problem.py.
-struct Pool2d {
-  int64_t n, h, w, c, r, s, p, q;
-  int64_t stride_h, stride_w;
-  int64_t pad_top, pad_bottom, pad_left, pad_right;
-  int64_t dilation_h, dilation_w;
-};
+namespace fc {
 
 // Index is uint8_t or int32_t; argmax may be null in fwd.
 template <class T>

@@ -1,17 +1,11 @@
-// Resize kernels: the shapes they are given and the tables of one instruction set.
+// Resize kernels: the tables of one instruction set.
 #pragma once
 
 #include <cstdint>
 
+#include "resize2d.h"
+
 namespace fc {
-
-enum class ResizeMode { kNearest, kHalfPixel, kCorners };
-
-// x (n, h, w, c) -> y (n, p, q, c)
-struct ResizeShape {
-  int64_t n, h, w, p, q, c;
-  ResizeMode mode;
-};
 
 // Two neighbouring pixels of one axis of the input and the weight of the second.
 struct ResizeSource {

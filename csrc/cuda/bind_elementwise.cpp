@@ -1,4 +1,4 @@
-// activation_fwd, activation_bwd, add, dropout
+// activation_fwd, activation_bwd, add, dropout, channel_shuffle
 #include <cmath>
 
 #include "cuda/arguments.h"
@@ -55,6 +55,22 @@ void bind_elementwise(py::module_& m) {
             call.stream());
     call.finish();
   });
+
+  m.def("channel_shuffle",
+        [](const py::object& x, const py::object& y, int64_t groups, uintptr_t stream) {
+          Call call("channel_shuffle", stream);
+          const Array array = look_at(x, "channel_shuffle: x");
+          const int64_t c = array.shape.empty() ? 0 : array.shape.back();
+          if (groups < 1 || c % groups != 0) {
+            refuse("channel_shuffle: groups", "a divisor of the " + std::to_string(c) + " channels",
+                   std::to_string(groups));
+          }
+          if (c >= int64_t{1} << 31) refuse("channel_shuffle: x", "fewer channels", "2^31");
+          const auto* xp = call.input_of_size<float>(x, "x", array.size());
+          auto* yp = call.output_of_size<float>(y, "y", array.size());
+          channel_shuffle(xp, yp, c == 0 ? 0 : array.size() / c, c, groups, call.stream());
+          call.finish();
+        });
 }
 
 }  // namespace fc::cuda
