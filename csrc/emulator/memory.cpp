@@ -109,18 +109,19 @@ bool same_warp_in_order(int warp, int other_thread, uint32_t since) {
   return other_thread / warpSize == warp && since < warp_epoch(warp);
 }
 
-Race race_with_write(const Cell& c, int thread) {
+// since: the epoch in which this memory's life began, before which nothing matters
+Race race_with_write(const Cell& c, int thread, uint32_t since) {
   const Clock& now = epochs();
-  if (c.write_epoch < now.launch_began) return {};
+  if (c.write_epoch < since) return {};
   if (c.write_epoch < now.block_began) return {"another block's write", c.write_pc};
   if (c.write_epoch < now.epoch || c.writer == thread) return {};
   if (same_warp_in_order(thread / warpSize, c.writer, c.write_warp_epoch)) return {};
   return {"a write of another thread, with no barrier between", c.write_pc};
 }
 
-Race race_with_reads(const Cell& c, int thread) {
+Race race_with_reads(const Cell& c, int thread, uint32_t since) {
   const Clock& now = epochs();
-  if (c.read_epoch < now.launch_began) return {};
+  if (c.read_epoch < since) return {};
   if (c.read_epoch < now.block_began) return {"another block's read", c.read_pc};
   if (c.read_epoch < now.epoch) return {};
   if (c.readers == kOne && c.reader == thread) return {};
@@ -155,13 +156,13 @@ void note_read(Cell& c, int thread, uint32_t pc) {
 
 // One access on the cells it touches.
 void check_races(Cell* cells, size_t first, size_t last, AccessKind kind, const char* space,
-                 const void* pc) {
+                 uint32_t since, const void* pc) {
   const int me = thread();
   const uint32_t place = code_offset(pc);
   for (size_t i = first; i <= last; ++i) {
     Cell& c = cells[i];
-    Race race = race_with_write(c, me);
-    if (!race.with && kind != AccessKind::kRead) race = race_with_reads(c, me);
+    Race race = race_with_write(c, me, since);
+    if (!race.with && kind != AccessKind::kRead) race = race_with_reads(c, me, since);
     if (race.with) {
       stop(std::string("race in ") + space + " memory: this " + verb(kind) + " and " + race.with,
            pc, "the other one", race.pc);
@@ -201,7 +202,8 @@ void access_global(uintptr_t address, size_t bytes, AccessKind kind, const void*
   }
   // atomics of different threads are what they are for
   if (bytes >= kGlobalCell && kind != AccessKind::kAtomic) {
-    check_races(m.cells, at / kGlobalCell, (at + bytes - 1) / kGlobalCell, kind, "global", pc);
+    check_races(m.cells, at / kGlobalCell, (at + bytes - 1) / kGlobalCell, kind, "global",
+                epochs().launch_began, pc);
   }
 }
 
@@ -224,7 +226,7 @@ void access_shared(uintptr_t address, size_t bytes, AccessKind kind, const void*
     if (kind != AccessKind::kWrite && !written) stop(told("uninitialised shared memory"), pc);
   }
   if (bytes >= kSharedCell && kind != AccessKind::kAtomic) {
-    check_races(m.shared_cells, first, last, kind, "shared", pc);
+    check_races(m.shared_cells, first, last, kind, "shared", epochs().block_began, pc);
   } else if (kind != AccessKind::kRead) {
     for (size_t i = first; i <= last; ++i) note_write(m.shared_cells[i], thread(), code_offset(pc));
   }
@@ -272,13 +274,13 @@ void make_writable(void* buffer) {
   for (size_t i = 0; i < b.bytes; ++i) m.state[b.begin + i] |= kWritable;
 }
 
-int64_t first_unwritten(const void* buffer) {
+void check_written(const void* buffer, const std::string& function) {
   const Memory& m = memory();
   const Buffer& b = m.buffer_at(buffer);
   for (size_t i = 0; i < b.bytes; ++i) {
-    if (!(m.state[b.begin + i] & kWritten)) return static_cast<int64_t>(i);
+    if (m.state[b.begin + i] & kWritten) continue;
+    throw KernelError(function + ": no kernel wrote " + place_of(b.begin + i));
   }
-  return -1;
 }
 
 void fill_zero(void* p, size_t bytes) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace fc::emulator {
 
@@ -27,8 +28,8 @@ enum class Content { kInput, kOutput, kInOut, kWorkspace };
 void* allocate(size_t bytes, Content content, const char* name);
 // Also let kernels write into a buffer that was an input.
 void make_writable(void* buffer);
-// The first byte of a buffer that no kernel wrote, or -1.
-int64_t first_unwritten(const void* buffer);
+// KernelError if a byte of the buffer was written by no kernel of this function.
+void check_written(const void* buffer, const std::string& function);
 // What the host does between kernels: the buffer's bytes become 0, and count as written.
 void fill_zero(void* p, size_t bytes);
 void free_all();

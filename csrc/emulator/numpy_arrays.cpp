@@ -5,7 +5,6 @@
 
 #include "cuda/arrays.h"
 #include "emulator/memory.h"
-#include "emulator/report.h"
 
 namespace fc::cuda {
 
@@ -66,14 +65,7 @@ void* Call::take(const Array& array, const char* name, Use use) {
 
 void Call::finish() {
   for (const Taken& t : *taken_) {
-    if (t.written_whole) {
-      const int64_t at = emulator::first_unwritten(t.buffer);
-      if (at >= 0) {
-        throw emulator::KernelError(function_ + ": byte " + std::to_string(at) + " of " + t.name +
-                                    ", which has " + std::to_string(t.array.bytes) +
-                                    ", was written by no kernel");
-      }
-    }
+    if (t.written_whole) emulator::check_written(t.buffer, function_);
     if (t.copied_back) std::memcpy(t.array.data, t.buffer, t.array.bytes);
   }
 }
