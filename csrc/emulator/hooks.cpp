@@ -89,5 +89,8 @@ void __ubsan_handle_negate_overflow(SourcePlace* p, void*) {
 void __ubsan_handle_shift_out_of_bounds(SourcePlace* p, void*, void*) {
   overflow(p, "shift out of bounds", CALLER);
 }
+void __ubsan_handle_divrem_overflow(SourcePlace* p, void*, void*) {
+  overflow(p, "division by zero, or of the least int by -1", CALLER);
+}
 
 }  // extern "C"

@@ -254,9 +254,9 @@ void access(const void* p, size_t bytes, AccessKind kind, const void* pc) {
   }
 }
 
-void* allocate(size_t bytes, Content content, const char* name) {
+void* allocate(size_t bytes, Content content, const char* name, size_t offset) {
   Memory& m = memory();
-  const size_t begin = (m.used + kGuard + kAlign - 1) / kAlign * kAlign;
+  const size_t begin = (m.used + kGuard + kAlign - 1) / kAlign * kAlign + offset;
   if (bytes > kArenaBytes || begin + bytes + kGuard > kArenaBytes) throw std::bad_alloc();
   m.used = begin + bytes;
   m.buffers.push_back({begin, bytes, name});
