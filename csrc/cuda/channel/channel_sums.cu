@@ -25,7 +25,7 @@ struct Sum {
 
   FC_DEVICE Channels channels(const Walk&) const { return {}; }
   template <class Part>
-  FC_DEVICE Vec<float, kN> read(Part part, int64_t at, int64_t) const {
+  FC_DEVICE Vec<float, kN> read(Part part, int64_t at, int64_t, const Channels&) const {
     return part.load(x + at);
   }
   template <class Part>
@@ -67,7 +67,7 @@ struct Stats {
     return c;
   }
   template <class Part>
-  FC_DEVICE Vec<float, kN> read(Part part, int64_t at, int64_t) const {
+  FC_DEVICE Vec<float, kN> read(Part part, int64_t at, int64_t, const Channels&) const {
     return part.load(x + at);
   }
   template <class Part>

@@ -68,7 +68,7 @@ struct Products {
     return gx ? scales_of<kN>(walk, s, c) : Values::all(0);
   }
   template <class Part>
-  FC_DEVICE Loaded read(Part part, int64_t at, int64_t) const {
+  FC_DEVICE Loaded read(Part part, int64_t at, int64_t, const Values&) const {
     return {part.load(gy + at), part.load(x + at)};
   }
   template <class Part>

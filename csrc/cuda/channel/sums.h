@@ -10,7 +10,8 @@
 namespace fc::cuda {
 
 constexpr int kRun = 16;
-constexpr int64_t kSumSteps = 8, kSumBlocks = 512;
+constexpr int64_t kSumSteps = 8, kSumBlocks = 1024;
+constexpr int kResidentBlocks = 3;  // of a multiprocessor: registers for the loads on the way
 constexpr int kFinishChannels = 4;  // 32 bytes of float64
 
 // Doubles of the first kernel's sums: (segments, sums, chunks * rows of a stripe, C).
@@ -50,10 +51,10 @@ FC_DEVICE void sum_groups(double* value, int group, int groups, int columns, dou
 }
 
 // F: kN, kAligned, kBatch, kSums; channels(walk) loads what belongs to the thread's channels;
-// read(part, at, row) loads; add(part, at, loaded, channels, run) adds the terms to run
+// read(part, at, row, channels) loads; add(part, at, loaded, channels, run) adds the terms to run
 // (kSums * kN) and may store; close(walk, channels, total) has the thread's last word.
 template <class F>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, kResidentBlocks)
     sum_columns_kernel(ColumnPlan plan, F f, double* __restrict__ partial) {
   constexpr int kN = F::kN, kValues = F::kSums * kN;
   using Walk = ColumnWalk<kN, F::kAligned>;
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(kBlock)
       const int end = begin + kRun < walk.count() ? begin + kRun : walk.count();
       float run[kValues] = {};
       walk.template forwards<F::kBatch>(
-          begin, end, [&](int i) { return f.read(whole, walk.at(i), walk.row(i)); },
+          begin, end, [&](int i) { return f.read(whole, walk.at(i), walk.row(i), channels); },
           [&](int i, const auto& loaded) { f.add(whole, walk.at(i), loaded, channels, run); });
 #pragma unroll
       for (int v = 0; v < kValues; ++v) total[v] += run[v];
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kBlock)
     if (walk.last().count()) {
       const int64_t at = walk.at(walk.count()), row = walk.row(walk.count());
       float run[kValues] = {};
-      f.add(walk.last(), at, f.read(walk.last(), at, row), channels, run);
+      f.add(walk.last(), at, f.read(walk.last(), at, row, channels), channels, run);
 #pragma unroll
       for (int v = 0; v < kValues; ++v) total[v] += run[v];
     }
