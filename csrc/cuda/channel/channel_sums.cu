@@ -86,10 +86,10 @@ struct Stats {
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
       const double k = c.pivot[j], n = walk.count() + (j < walk.last().count() ? 1 : 0);
-      const double square = total[kN + j];
+      double &sum = total[j * kBlock], &square = total[(kN + j) * kBlock];
       // infinite or NaN as it is: k * infinity may have the other sign
-      if (is_finite(square)) total[kN + j] = square + k * (2 * total[j] + n * k);
-      total[j] += n * k;
+      if (is_finite(square)) square += k * (2 * sum + n * k);
+      sum += n * k;
     }
   }
 };

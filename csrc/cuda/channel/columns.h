@@ -132,13 +132,12 @@ class ColumnWalk {
     channels_ = plan.channels;
     there_ = group_ < plan.groups && column_ < plan.period;
     if (!there_) return;
-    period_ = plan.period, rows_ = plan.rows;
-    segment_begin_ = segment_ * plan.size;
-    stripe_ = int64_t{chunk_} * plan.groups + group_;
-    stripe_step_ = int64_t{plan.chunks} * plan.groups;
-    // vectors of the segment that this thread has: first, first + step, ...
-    const int64_t whole = plan.size / kN, step = stripe_step_ * period_;
-    const int64_t first = stripe_ * period_ + column_;
+    const int64_t stripe = int64_t{chunk_} * plan.groups + group_;
+    const int64_t stripes = int64_t{plan.chunks} * plan.groups;  // from one vector to the next
+    row_ = stripe * plan.rows, row_step_ = stripes * plan.rows;
+    const int64_t whole = plan.size / kN, first = stripe * plan.period + column_;
+    const int64_t step = stripes * plan.period;
+    begin_ = segment_ * plan.size + first * kN, step_ = step * kN;
     if (first < whole) count_ = static_cast<int>((whole - 1 - first) / step + 1);
     if (first + count_ * step == whole) last_ = static_cast<int>(plan.size % kN);
   }
@@ -162,10 +161,8 @@ class ColumnWalk {
   }
 
   // The i-th vector's first element in the whole array, and its stripe's first row in the segment.
-  FC_DEVICE int64_t at(int i) const {
-    return segment_begin_ + ((stripe_ + i * stripe_step_) * period_ + column_) * kN;
-  }
-  FC_DEVICE int64_t row(int i) const { return (stripe_ + i * stripe_step_) * rows_; }
+  FC_DEVICE int64_t at(int i) const { return begin_ + i * step_; }
+  FC_DEVICE int64_t row(int i) const { return row_ + i * row_step_; }
 
   // use(i, read(i)) for begin <= i < end; kBatch vectors are on the way at once.
   template <int kBatch, class Read, class Use>
@@ -191,9 +188,8 @@ class ColumnWalk {
 
  private:
   bool there_;
-  int segment_, chunk_, group_, column_, channels_, period_ = 1, rows_ = 1;
-  int count_ = 0, last_ = 0;
-  int64_t segment_begin_ = 0, stripe_ = 0, stripe_step_ = 0;
+  int segment_, chunk_, group_, column_, channels_, count_ = 0, last_ = 0;
+  int64_t begin_ = 0, step_ = 0, row_ = 0, row_step_ = 0;
 };
 
 // ---- element by element, with values per channel

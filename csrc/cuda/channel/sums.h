@@ -11,7 +11,6 @@ namespace fc::cuda {
 
 constexpr int kRun = 16;
 constexpr int64_t kSumSteps = 8, kSumBlocks = 1024;
-constexpr int kResidentBlocks = 3;  // of a multiprocessor: registers for the loads on the way
 constexpr int kFinishChannels = 4;  // 32 bytes of float64
 
 // Doubles of the first kernel's sums: (segments, sums, chunks * rows of a stripe, C).
@@ -31,35 +30,40 @@ int64_t sums_workspace(int64_t segments, int64_t size, int64_t channels, int sum
 }
 
 // Adds the values of threads (group, column) over the groups; those of group 0 get the sums.
-// Every thread of the block calls. scratch: (kValues, kBlock)
+// Every thread of the block calls. mine: the thread's place in shared memory (kValues, kBlock)
 template <int kValues>
-FC_DEVICE void sum_groups(double* value, int group, int groups, int columns, double* scratch) {
-  double* mine = scratch + threadIdx.x;
+FC_DEVICE void sum_groups(double* mine, int group, int groups, int columns) {
   for (int left = groups; left > 1;) {
     const int half = (left + 1) / 2;
-    if (group >= half && group < left) {
-#pragma unroll
-      for (int i = 0; i < kValues; ++i) mine[i * kBlock] = value[i];
-    }
     __syncthreads();
     if (group < left - half) {
 #pragma unroll
-      for (int i = 0; i < kValues; ++i) value[i] += mine[i * kBlock + half * columns];
+      for (int i = 0; i < kValues; ++i) mine[i * kBlock] += mine[i * kBlock + half * columns];
     }
     left = half;
   }
 }
 
+// += the sums of a run, (kValues)
+template <int kValues>
+FC_DEVICE void add_run(double* mine, const float* run) {
+#pragma unroll
+  for (int i = 0; i < kValues; ++i) mine[i * kBlock] += run[i];
+}
+
 // F: kN, kAligned, kBatch, kSums; channels(walk) loads what belongs to the thread's channels;
 // read(part, at, row, channels) loads; add(part, at, loaded, channels, run) adds the terms to run
-// (kSums * kN) and may store; close(walk, channels, total) has the thread's last word.
+// (kSums, kN) and may store; close(walk, channels, total) has the thread's last word on its totals
+// (kSums, kN), which are kBlock apart: shared memory, the registers are for what is on the way.
 template <class F>
-__global__ void __launch_bounds__(kBlock, kResidentBlocks)
+__global__ void __launch_bounds__(kBlock)
     sum_columns_kernel(ColumnPlan plan, F f, double* __restrict__ partial) {
   constexpr int kN = F::kN, kValues = F::kSums * kN;
   using Walk = ColumnWalk<kN, F::kAligned>;
   const Walk walk(plan);
-  double total[kValues] = {};
+  double* total = shared_memory<double>() + threadIdx.x;  // (kSums, kN), kBlock apart
+#pragma unroll
+  for (int i = 0; i < kValues; ++i) total[i * kBlock] = 0;
   if (walk.there()) {
     const auto channels = f.channels(walk);
     const typename Walk::Whole whole;
@@ -69,19 +73,17 @@ __global__ void __launch_bounds__(kBlock, kResidentBlocks)
       walk.template forwards<F::kBatch>(
           begin, end, [&](int i) { return f.read(whole, walk.at(i), walk.row(i), channels); },
           [&](int i, const auto& loaded) { f.add(whole, walk.at(i), loaded, channels, run); });
-#pragma unroll
-      for (int v = 0; v < kValues; ++v) total[v] += run[v];
+      add_run<kValues>(total, run);
     }
     if (walk.last().count()) {
       const int64_t at = walk.at(walk.count()), row = walk.row(walk.count());
       float run[kValues] = {};
       f.add(walk.last(), at, f.read(walk.last(), at, row, channels), channels, run);
-#pragma unroll
-      for (int v = 0; v < kValues; ++v) total[v] += run[v];
+      add_run<kValues>(total, run);
     }
     f.close(walk, channels, total);
   }
-  sum_groups<kValues>(total, walk.group(), plan.groups, plan.columns, shared_memory<double>());
+  sum_groups<kValues>(total, walk.group(), plan.groups, plan.columns);
   if (!walk.there() || walk.group() > 0) return;
   const int64_t width = int64_t{plan.period} * kN;
 #pragma unroll
@@ -89,7 +91,7 @@ __global__ void __launch_bounds__(kBlock, kResidentBlocks)
     const int64_t row = (int64_t{walk.segment()} * F::kSums + s) * plan.chunks + walk.chunk();
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
-      partial[row * width + int64_t{walk.column()} * kN + j] = total[s * kN + j];
+      partial[row * width + int64_t{walk.column()} * kN + j] = total[(s * kN + j) * kBlock];
     }
   }
 }
@@ -112,8 +114,14 @@ __global__ void __launch_bounds__(kBlock)
       for (int s = 0; s < kSums; ++s) total[s] += partial[(s * rows + r) * channels];
     }
   }
-  sum_groups<kSums>(total, group, kGroups, kFinishChannels, shared_memory<double>());
-  if (group == 0 && c < channels) finish(segment, c, total);
+  double* mine = shared_memory<double>() + threadIdx.x;  // (kSums), kBlock apart
+#pragma unroll
+  for (int s = 0; s < kSums; ++s) mine[s * kBlock] = total[s];
+  sum_groups<kSums>(mine, group, kGroups, kFinishChannels);
+  if (group > 0 || c >= channels) return;
+#pragma unroll
+  for (int s = 0; s < kSums; ++s) total[s] = mine[s * kBlock];
+  finish(segment, c, total);
 }
 
 // T: what is stored. size: elements of a segment, not 0
