@@ -292,6 +292,16 @@ def test_lrn_of_any_shape(shape, size, beta):
         assert_close(a, b, 8 if size < 1000 else 60)
 
 
+def test_lrn_moves_whole_sectors():
+    x, gy = draw(200, 96), draw(200, 96, seed=1)
+    y, scale, gx = (np.empty_like(x) for _ in range(3))
+    for name, call, reads, writes in (
+        ("fwd", lambda: TABLE.lrn_fwd(x, y, scale, 5, 1e-4, 0.75, 2.0), 1, 2),
+        ("bwd", lambda: TABLE.lrn_bwd(gy, x, scale, gx, 5, 1e-4, 0.75), 3, 1),
+    ):
+        assert_coalesced(name, call, reads * x.size, writes * x.size, width=4)
+
+
 def test_lrn_is_not_in_place():
     x = draw(3, 4)
     with pytest.raises(ValueError, match="lrn_fwd: y: expected another array than x"):

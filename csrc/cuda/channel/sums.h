@@ -55,8 +55,9 @@ FC_DEVICE void add_run(double* mine, const float* run) {
 // read(part, at, row, channels) loads; add(part, at, loaded, channels, run) adds the terms to run
 // (kSums, kN) and may store; close(walk, channels, total) has the thread's last word on its totals
 // (kSums, kN), which are kBlock apart: shared memory, the registers are for what is on the way.
+// Two blocks per multiprocessor have enough on the way; the compiler need not save registers.
 template <class F>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 2)
     sum_columns_kernel(ColumnPlan plan, F f, double* __restrict__ partial) {
   constexpr int kN = F::kN, kValues = F::kSums * kN;
   using Walk = ColumnWalk<kN, F::kAligned>;

@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kBlock)
   if constexpr (kShared) {
     // before: slots 0 to reach.before; after: those that follow the tile
     for (int t = static_cast<int>(threadIdx.x); t < reach.before + reach.after; t += kBlock) {
-      const int slot = t < reach.before ? t : t + count;
+      const int slot = t < reach.before ? t : t + kTile;
       const int64_t e = begin + slot - reach.before;
       if (e >= 0 && e < size) terms[slot] = f.term(e).term;
     }
