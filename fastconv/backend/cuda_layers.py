@@ -154,7 +154,11 @@ class DeviceLayers:
 
     def scale_channels_bwd(self, gy, x, s, gx, gs):
         self._check("scale_channels_bwd", gy)
-        self.extension.scale_channels_bwd(gy, x, s, gx, gs, self._stream())
+        e, (n, h, w, c) = self.extension, gy.shape
+        scratch = self._scratch(
+            e.scale_channels_bwd_workspace(n, h * w * c, c) if gs is not None else 0
+        )
+        e.scale_channels_bwd(gy, x, s, gx, gs, scratch, self._stream())
 
     # ---- resize
 
