@@ -1,6 +1,7 @@
 """The emulator finds each bug of broken_*.cu, in every order of threads, and names its place; it
 finds nothing where the bug is not."""
 
+import ctypes
 import re
 
 import numpy as np
@@ -133,3 +134,16 @@ def test_the_next_launch_after_a_report_runs():
         with pytest.raises(library.Report):
             run(name, bug=True)
         np.testing.assert_array_equal(run("missing_barrier", bug=False), x[::-1])
+
+
+def test_the_clock_begins_anew_before_it_runs_over():
+    x = np.arange(64, dtype=np.float32)
+    library.set_options()
+    for epoch in (2**31 - 4, 2**31 + 10):
+        library.load().selftest_set_epoch(ctypes.c_uint32(epoch))
+        for _ in range(4):
+            np.testing.assert_array_equal(run("missing_barrier", bug=False), x[::-1])
+            run("blocks_write_the_same_half", bug=False)
+        for name in ("missing_barrier", "blocks_write_the_same_half"):
+            with pytest.raises(library.Report, match="race"):
+                run(name, bug=True)
