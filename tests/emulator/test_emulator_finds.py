@@ -28,6 +28,8 @@ FINDS = {
     "wait_for_too_few": "cp.async not waited for: read of 4 bytes at byte",
     "copies_at_the_end": "cp.async not waited for: the thread ended",
     "missing_barrier_after_wait": RACE,
+    # whoever has not waited yet, or has, but with nothing between
+    "barrier_before_wait": f"{RACE}|cp.async not waited for: read of 4 bytes",
     "copy_into_a_used_buffer": RACE,
     "copy_past_shared_memory": "cp.async to something that is not shared memory",
     "missing_syncwarp": RACE,
@@ -66,6 +68,7 @@ FINDS = {
     "uninitialised_shared_byte": "uninitialised shared memory: read of 1 byte at byte 9 of",
     "shared_of_the_last_block": "uninitialised shared memory: read of 4 bytes",
     "read_output": "uninitialised global memory: read of 4 bytes at byte \\d+ of y",
+    "read_half_written_vector": "uninitialised global memory: read of 16 bytes at byte \\d+ of y",
     "unwritten_output": "unwritten_output: no kernel wrote byte 52 of y, which has 256",
     "index_overflow": "signed integer overflow in \\*",
     "wide_shift": "shift out of bounds",
