@@ -122,6 +122,16 @@ __global__ void read_output(bool bug, const float* x, float* y) {
   y[me()] = y[me()] + 1;  // finds read_output
 }
 
+// The last quarter of a vector.
+__global__ void read_half_written_vector(bool bug, const float* x, float* y) {
+  if (!bug || me() % 4 < 3) y[me()] = x[me()];
+  __syncthreads();
+  float sum = 0;
+  if (me() % 4 == 0) sum = load<4>(y + me())[3];  // finds read_half_written_vector
+  __syncthreads();
+  y[me()] = sum;
+}
+
 __global__ void unwritten_output(bool bug, const float* x, float* y) {
   if (!bug || me() != 13) y[me()] = x[me()];
 }
@@ -215,6 +225,7 @@ const Register all[] = {
     {"uninitialised_shared_byte", on_x_and_y<uninitialised_shared_byte>},
     {"shared_of_the_last_block", on_x_and_y<shared_of_the_last_block, 2>},
     {"read_output", on_x_and_y<read_output>},
+    {"read_half_written_vector", on_x_and_y<read_half_written_vector>},
     {"unwritten_output", on_x_and_y<unwritten_output>},
     {"index_overflow", on_x_and_y<index_overflow>},
     {"wide_shift", on_x_and_y<wide_shift>},

@@ -121,6 +121,17 @@ __global__ void missing_barrier_after_wait(bool bug, const float* x, float* y) {
   y[me()] = s[kThreads - 1 - me()];  // finds missing_barrier_after_wait
 }
 
+// A barrier before the copies have landed helps nobody.
+__global__ void barrier_before_wait(bool bug, const float* x, float* y) {
+  float* s = shared_memory<float>();  // (kThreads)
+  copy_async<1>(s + me(), x + me());  // finds barrier_before_wait
+  commit_copies();
+  if (bug) __syncthreads();
+  wait_copies<0>();
+  if (!bug) __syncthreads();
+  y[me()] = s[me() / 2];  // finds barrier_before_wait
+}
+
 // The second copy goes where others still read the first one.
 __global__ void copy_into_a_used_buffer(bool bug, const float* x, float* y) {
   float* s = shared_memory<float>();  // (kThreads)
@@ -254,6 +265,7 @@ const Register all[] = {
     {"wait_for_too_few", on_x_and_y<wait_for_too_few, 1, 2 * kShared>},
     {"copies_at_the_end", on_x_and_y<copies_at_the_end>},
     {"missing_barrier_after_wait", on_x_and_y<missing_barrier_after_wait>},
+    {"barrier_before_wait", on_x_and_y<barrier_before_wait>},
     {"copy_into_a_used_buffer", on_x_and_y<copy_into_a_used_buffer>},
     {"copy_past_shared_memory", on_x_and_y<copy_past_shared_memory>},
     {"missing_syncwarp", on_x_and_y<missing_syncwarp>},

@@ -1,6 +1,7 @@
 """The emulator finds each bug of broken_*.cu, in every order of threads, and names its place; it
 finds nothing where the bug is not."""
 
+import ctypes
 import re
 
 import numpy as np
@@ -27,6 +28,8 @@ FINDS = {
     "wait_for_too_few": "cp.async not waited for: read of 4 bytes at byte",
     "copies_at_the_end": "cp.async not waited for: the thread ended",
     "missing_barrier_after_wait": RACE,
+    # whoever has not waited yet, or has, but with nothing between
+    "barrier_before_wait": f"{RACE}|cp.async not waited for: read of 4 bytes",
     "copy_into_a_used_buffer": RACE,
     "copy_past_shared_memory": "cp.async to something that is not shared memory",
     "missing_syncwarp": RACE,
@@ -65,6 +68,7 @@ FINDS = {
     "uninitialised_shared_byte": "uninitialised shared memory: read of 1 byte at byte 9 of",
     "shared_of_the_last_block": "uninitialised shared memory: read of 4 bytes",
     "read_output": "uninitialised global memory: read of 4 bytes at byte \\d+ of y",
+    "read_half_written_vector": "uninitialised global memory: read of 16 bytes at byte \\d+ of y",
     "unwritten_output": "unwritten_output: no kernel wrote byte 52 of y, which has 256",
     "index_overflow": "signed integer overflow in \\*",
     "wide_shift": "shift out of bounds",
@@ -133,3 +137,16 @@ def test_the_next_launch_after_a_report_runs():
         with pytest.raises(library.Report):
             run(name, bug=True)
         np.testing.assert_array_equal(run("missing_barrier", bug=False), x[::-1])
+
+
+def test_the_clock_begins_anew_before_it_runs_over():
+    x = np.arange(64, dtype=np.float32)
+    library.set_options()
+    for epoch in (2**31 - 4, 2**31 + 10):
+        library.load().selftest_set_epoch(ctypes.c_uint32(epoch))
+        for _ in range(4):
+            np.testing.assert_array_equal(run("missing_barrier", bug=False), x[::-1])
+            run("blocks_write_the_same_half", bug=False)
+        for name in ("missing_barrier", "blocks_write_the_same_half"):
+            with pytest.raises(library.Report, match="race"):
+                run(name, bug=True)
