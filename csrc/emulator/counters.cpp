@@ -82,16 +82,15 @@ void begin_counting(uint32_t kernel, size_t shared_bytes) {
   l.kernel = kernel;
   l.accesses.clear();
   l.turns.clear();
-  if (!options().count) return;
+  if (!now.count) return;
   KernelCount& k = l.kernels.try_emplace(kernel, KernelCount{kernel, 0, 0, 0}).first->second;
   ++k.launches;
   k.shared_bytes = std::max(k.shared_bytes, shared_bytes);
 }
 
 void count(Space space, uintptr_t address, size_t bytes, AccessKind kind, const void* pc) {
-  if (!options().count) return;
   Log& l = log();
-  const int me = thread();
+  const int me = now.thread;
   const uint32_t place = code_offset(pc);
   const uint32_t turn = l.turns[uint64_t{place} << 16 | static_cast<uint64_t>(me)]++;
   l.accesses.push_back({place, static_cast<uint16_t>(me / warpSize),
@@ -101,7 +100,7 @@ void count(Space space, uintptr_t address, size_t bytes, AccessKind kind, const 
 }
 
 void count_block() {
-  if (!options().count) return;
+  if (!now.count) return;
   Log& l = log();
   ++l.kernels[l.kernel].blocks;
   std::sort(l.accesses.begin(), l.accesses.end(), [](const Access& a, const Access& b) {

@@ -26,7 +26,7 @@ struct Counter {
 };
 
 void begin_counting(uint32_t kernel, size_t shared_bytes);
-// The running thread's access; nothing unless options().count.
+// The running thread's access.
 void count(Space space, uintptr_t address, size_t bytes, AccessKind kind, const void* pc);
 // The block's accesses become counters.
 void count_block();

@@ -13,9 +13,13 @@ class Fiber {
   static constexpr size_t kStackBytes = size_t{128} << 10;
   static constexpr int kMost = 1024;
 
-  // The memory of all stacks: accesses inside it are a thread's own variables.
-  static uintptr_t stacks_begin();
+  // The memory of all stacks: accesses inside it are threads' own variables.
+  static uintptr_t stacks_begin() { return stacks_begin_; }
   static constexpr size_t stacks_bytes() { return kStackBytes * kMost; }
+  // Whose stack.
+  static int at(uintptr_t address) {
+    return static_cast<int>((address - stacks_begin_) / kStackBytes);
+  }
 
   // A stack that begins in entry(), which must never return.
   void prepare(int index, void (*entry)());
@@ -25,12 +29,20 @@ class Fiber {
   // From the running fiber to the host.
   static void leave();
 
-  // Whether the stack's last bytes were overwritten.
-  bool overflowed() const;
-
  private:
+  static uintptr_t stacks_begin_;
+
   int index_ = 0;
   void* context_ = nullptr;
+};
+
+// While it lives, a fiber whose stack is full calls found(pc), which must leave(), instead of
+// ending the process.
+class StackWatch {
+ public:
+  explicit StackWatch(void (*found)(const void* pc));
+  ~StackWatch();
+  StackWatch(const StackWatch&) = delete;
 };
 
 }  // namespace fc::emulator

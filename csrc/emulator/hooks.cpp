@@ -1,6 +1,6 @@
-// What g++ calls where kernels touch memory or compute with int: -fsanitize=thread and
-// -fsanitize=signed-integer-overflow,shift put the calls in; these definitions take the place of
-// the sanitizers' libraries, which are not linked.
+// What g++ calls where kernels touch memory or compute with int: -fsanitize=thread and the others
+// of kernel_flags.txt put the calls in; these definitions take the place of the sanitizers'
+// libraries, which are not linked.
 #include <cstring>
 #include <string>
 
@@ -62,32 +62,38 @@ void __tsan_vptr_read(void**) {}
 // the guard of a static local variable, in host code
 char __tsan_atomic8_load(const volatile char* p, int) { return *p; }
 
-// ---- signed overflow and shifts: the first argument begins with where it happens
+// ---- arithmetic and local arrays: the first argument begins with where it happens
 
 struct SourcePlace {
   const char* file;
   uint32_t line, column;
 };
 
-static void overflow(const SourcePlace* place, const char* what, const void* pc) {
+static void stop_at(const SourcePlace* place, const char* what, const void* pc) {
   if (!fc::emulator::running()) return;
   fc::emulator::stop(std::string(what) + " (column " + std::to_string(place->column) + ")", pc);
 }
 
 void __ubsan_handle_add_overflow(SourcePlace* p, void*, void*) {
-  overflow(p, "signed integer overflow in +", CALLER);
+  stop_at(p, "signed integer overflow in +", CALLER);
 }
 void __ubsan_handle_sub_overflow(SourcePlace* p, void*, void*) {
-  overflow(p, "signed integer overflow in -", CALLER);
+  stop_at(p, "signed integer overflow in -", CALLER);
 }
 void __ubsan_handle_mul_overflow(SourcePlace* p, void*, void*) {
-  overflow(p, "signed integer overflow in *", CALLER);
+  stop_at(p, "signed integer overflow in *", CALLER);
 }
 void __ubsan_handle_negate_overflow(SourcePlace* p, void*) {
-  overflow(p, "signed integer overflow in negation", CALLER);
+  stop_at(p, "signed integer overflow in negation", CALLER);
 }
 void __ubsan_handle_shift_out_of_bounds(SourcePlace* p, void*, void*) {
-  overflow(p, "shift out of bounds", CALLER);
+  stop_at(p, "shift out of bounds", CALLER);
+}
+void __ubsan_handle_divrem_overflow(SourcePlace* p, void*, void*) {
+  stop_at(p, "division by zero, or of the least int by -1", CALLER);
+}
+void __ubsan_handle_out_of_bounds(SourcePlace* p, void*) {
+  stop_at(p, "index out of bounds of a local array", CALLER);
 }
 
 }  // extern "C"

@@ -14,13 +14,20 @@ uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
 namespace fc::emulator {
+
+Now now;
+
 namespace {
 
 enum class State { kReady, kBarrier, kCollective, kDone };
 
+// A launch that begins later begins anew: epochs must not run over within it.
+constexpr uint32_t kLastEpoch = 0x80000000u;
+
 struct PendingCopy {
   void* to;
   size_t bytes;
+  const void* pc;
   char data[16];
 };
 
@@ -51,16 +58,15 @@ struct Finding {
 
 struct Machine {
   Options options;
-  bool running = false, on_fiber = false;
-  Clock clock;
   const Launch* launch = nullptr;
   void (*body)(const void*) = nullptr;
   std::vector<Thread> threads;
   std::vector<Meeting> meetings;      // one per warp
   std::vector<uint32_t> warp_epochs;  // never go back either
   int threads_of_block = 0;
-  int current = 0;
+  std::vector<int> ready;
   Finding finding;
+  const void* full_stack_at = nullptr;
   std::mt19937_64 random;
 };
 
@@ -110,7 +116,8 @@ std::vector<int> arranged(int64_t count) {
 
 void select(int index) {
   Machine& m = machine();
-  m.current = index;
+  now.thread = index;
+  now.warp_epoch = m.warp_epochs[index / warpSize];
   threadIdx = m.threads[index].index;
 }
 
@@ -119,17 +126,18 @@ void select(int index) {
 void begin_thread() {
   Machine& m = machine();
   m.body(m.launch->arguments);
-  Thread& t = m.threads[m.current];
-  const auto waits = [](const auto& group) { return !group.empty(); };
-  if (waits(t.open) || std::any_of(t.copies.begin(), t.copies.end(), waits)) {
-    stop("the thread ended with a cp.async that it did not wait for", nullptr);
+  Thread& t = m.threads[now.thread];
+  t.copies.push_back(std::move(t.open));
+  for (const auto& group : t.copies) {
+    if (group.empty()) continue;
+    stop("cp.async not waited for: the thread ended", group.front().pc);
   }
   t.state = State::kDone;
   Fiber::leave();
 }
 
 void wait_as(State state, const void* pc) {
-  Thread& t = machine().threads[machine().current];
+  Thread& t = machine().threads[now.thread];
   t.state = state;
   t.waits_at = pc;
   Fiber::leave();
@@ -155,7 +163,7 @@ void release_barrier() {
     }
     t.state = State::kReady;
   }
-  ++m.clock.epoch;
+  ++now.clock.epoch;
 }
 
 void report_deadlock(int done, int at_barrier) {
@@ -170,13 +178,19 @@ void report_deadlock(int done, int at_barrier) {
     what = "deadlock: " + std::to_string(at_barrier) + " threads wait at a barrier, " +
            std::to_string(m.threads_of_block - at_barrier) + " at a warp instruction";
   }
-  m.finding = {true, what, "", code_offset(t.waits_at), 0, waiting};
+  // another thread that waits elsewhere says more
+  uint32_t there = 0;
+  for (int i = waiting; i < m.threads_of_block && !there; ++i) {
+    const Thread& other = m.threads[i];
+    if (other.state != t.state && other.state != State::kDone) there = code_offset(other.waits_at);
+  }
+  m.finding = {true, what, "others", code_offset(t.waits_at), there, waiting};
 }
 
 void run_block() {
   Machine& m = machine();
-  ++m.clock.epoch;
-  m.clock.block_began = m.clock.epoch;
+  ++now.clock.epoch;
+  now.clock.block_began = now.clock.epoch;
   begin_shared(m.launch->shared_bytes);
   for (int i = 0; i < m.threads_of_block; ++i) {
     Thread& t = m.threads[i];
@@ -188,7 +202,8 @@ void run_block() {
   for (Meeting& meeting : m.meetings) meeting.mask = meeting.arrived = 0;
 
   for (;;) {
-    std::vector<int> ready;
+    std::vector<int>& ready = m.ready;
+    ready.clear();
     int done = 0, at_barrier = 0;
     for (int i = 0; i < m.threads_of_block; ++i) {
       const State s = m.threads[i].state;
@@ -206,11 +221,13 @@ void run_block() {
     arrange(ready);
     for (int i : ready) {
       select(i);
-      m.on_fiber = true;
+      now.kernel = true;
       m.threads[i].fiber.enter();
-      m.on_fiber = false;
-      if (!m.finding.there && m.threads[i].fiber.overflowed()) {
-        m.finding = {true, "the thread's stack overflowed", "", 0, 0, i};
+      now.kernel = false;
+      if (m.full_stack_at) {
+        // the instruction's own address, not that behind a call
+        const uint32_t place = code_offset(m.full_stack_at) + 1;
+        m.finding = {true, "the thread's stack overflowed", "", place, 0, i};
       }
       if (m.finding.there) return;
     }
@@ -238,20 +255,22 @@ void check_limits(const Launch& launch) {
 }  // namespace
 
 Options& options() { return machine().options; }
-bool running() { return machine().on_fiber; }
 bool in_arguments(uintptr_t address) {
   const Launch& launch = *machine().launch;
   return address - reinterpret_cast<uintptr_t>(launch.arguments) < launch.arguments_bytes;
 }
-int thread() { return machine().current; }
-const Clock& epochs() { return machine().clock; }
-uint32_t warp_epoch(int warp) { return machine().warp_epochs[warp]; }
+bool in_indices(uintptr_t address) {
+  const auto of = [&](const auto& v) {
+    return address - reinterpret_cast<uintptr_t>(&v) < sizeof v;
+  };
+  return of(threadIdx) || of(blockIdx) || of(blockDim) || of(gridDim);
+}
 
 void stop(const std::string& what, const void* pc, const std::string& other, uint32_t other_place) {
   Machine& m = machine();
   // an exception must not cross stacks: the host throws it
-  m.finding = {true, what, other, pc ? code_offset(pc) : 0, other_place, m.current};
-  m.on_fiber = false;
+  m.finding = {true, what, other, pc ? code_offset(pc) : 0, other_place, now.thread};
+  now.kernel = false;
   Fiber::leave();
   __builtin_unreachable();
 }
@@ -264,8 +283,15 @@ void run(const Launch& launch, void (*body)(const void*)) {
   m.launch = &launch;
   m.body = body;
   m.finding = {};
+  m.full_stack_at = nullptr;
+  now.count = m.options.count;
+  if (now.clock.epoch > kLastEpoch) {
+    forget_epochs();
+    now.clock = {};
+    std::fill(m.warp_epochs.begin(), m.warp_epochs.end(), 1);
+  }
   m.random.seed(m.options.seed);
-  m.clock.launch_began = m.clock.epoch + 1;
+  now.clock.launch_began = now.clock.epoch + 1;
   blockDim = launch.block;
   gridDim = launch.grid;
   m.threads_of_block = static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
@@ -279,6 +305,11 @@ void run(const Launch& launch, void (*body)(const void*)) {
     const unsigned x = launch.block.x, y = launch.block.y, u = static_cast<unsigned>(i);
     m.threads[i].index = {u % x, u / x % y, u / x / y};
   }
+  const StackWatch watch([](const void* pc) {
+    machine().full_stack_at = pc;
+    now.kernel = false;
+    Fiber::leave();
+  });
   begin_counting(launch.kernel, launch.shared_bytes);
   const int64_t blocks = int64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   for (int b : arranged(blocks)) {
@@ -332,7 +363,7 @@ void give_results(Meeting& meeting) {
 
 uint64_t collective(Collective kind, unsigned mask, uint64_t value, int argument, const void* pc) {
   Machine& m = machine();
-  const int warp = m.current / warpSize, lane = m.current % warpSize;
+  const int warp = now.thread / warpSize, lane = now.thread % warpSize;
   Meeting& meeting = m.meetings[warp];
   if (!(mask >> lane & 1)) stop("a warp instruction whose mask leaves out the calling lane", pc);
   if (!meeting.arrived) {
@@ -371,27 +402,27 @@ uint64_t collective(Collective kind, unsigned mask, uint64_t value, int argument
 void issue_copy(void* to, const void* from, size_t bytes, size_t valid, const void* pc) {
   Machine& m = machine();
   if (static_cast<char*>(to) < shared_memory() ||
-      static_cast<char*>(to) >= shared_memory() + options().shared_limit) {
+      static_cast<char*>(to) >= shared_memory() + machine().launch->shared_bytes) {
     stop("cp.async to something that is not shared memory", pc);
   }
   begin_copy(to, from, bytes, valid, pc);
-  PendingCopy copy{to, bytes, {}};
+  PendingCopy copy{to, bytes, pc, {}};
   std::memcpy(copy.data, from, valid);  // the rest is filled with zeros
   if (m.options.eager_copies) {
     land_copy(to, copy.data, bytes);
   } else {
-    m.threads[m.current].open.push_back(copy);
+    m.threads[now.thread].open.push_back(copy);
   }
 }
 
 void commit_copies() {
-  Thread& t = machine().threads[machine().current];
+  Thread& t = machine().threads[now.thread];
   t.copies.push_back(std::move(t.open));
   t.open.clear();
 }
 
 void wait_copies(int groups_left) {
-  Thread& t = machine().threads[machine().current];
+  Thread& t = machine().threads[now.thread];
   while (static_cast<int>(t.copies.size()) > groups_left) {
     for (const PendingCopy& c : t.copies.front()) land_copy(c.to, c.data, c.bytes);
     t.copies.erase(t.copies.begin());

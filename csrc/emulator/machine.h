@@ -36,16 +36,23 @@ void run(const Launch& launch, void (*body)(const void* arguments));
 // ---- of the thread that runs now; memory.cpp and counters.cpp ask
 
 struct Clock {
-  // counts blocks and barriers of the whole process, and never goes back
+  // counts blocks and barriers of the whole process
   uint32_t epoch = 1;
   uint32_t block_began = 1, launch_began = 1;
 };
 
-bool running();                        // a kernel, not the host
+struct Now {
+  bool kernel = false;  // runs, not the host
+  bool count = false;   // the launch's accesses
+  int thread = 0;
+  uint32_t warp_epoch = 1;  // counts __syncwarp of the thread's warp
+  Clock clock;
+};
+extern Now now;
+
+inline bool running() { return now.kernel; }
 bool in_arguments(uintptr_t address);  // of the launch
-int thread();
-const Clock& epochs();
-uint32_t warp_epoch(int warp);  // counts __syncwarp
+bool in_indices(uintptr_t address);    // threadIdx and its like
 
 // Ends the launch: what is wrong, at this place. Does not return.
 [[noreturn]] void stop(const std::string& what, const void* pc);

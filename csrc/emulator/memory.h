@@ -23,9 +23,9 @@ constexpr size_t kArenaBytes = size_t{1} << 30;
 
 enum class Content { kInput, kOutput, kInOut, kWorkspace };
 
-// A buffer of device memory, 256-byte aligned, with guard bytes around it; std::bad_alloc if the
-// arena is full. An output is poisoned (NaN) and counts as never written.
-void* allocate(size_t bytes, Content content, const char* name);
+// A buffer of device memory, `offset` bytes behind a 256-byte boundary, with guard bytes around it;
+// std::bad_alloc if the arena is full. An output is poisoned (NaN) and counts as never written.
+void* allocate(size_t bytes, Content content, const char* name, size_t offset = 0);
 // Also let kernels write into a buffer that was an input.
 void make_writable(void* buffer);
 // KernelError if a byte of the buffer was written by no kernel of this function.
@@ -33,6 +33,8 @@ void check_written(const void* buffer, const std::string& function);
 // What the host does between kernels: the buffer's bytes become 0, and count as written.
 void fill_zero(void* p, size_t bytes);
 void free_all();
+// Before the clock begins anew.
+void forget_epochs();
 
 // ---- shared memory of the block that runs
 

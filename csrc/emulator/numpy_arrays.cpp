@@ -8,6 +8,10 @@
 
 namespace fc::cuda {
 
+namespace {
+constexpr size_t kVectorBytes = 16;  // of the widest load
+}
+
 struct Call::Taken {
   Array array;
   void* buffer;
@@ -57,7 +61,9 @@ void* Call::take(const Array& array, const char* name, Use use) {
                           : use == Use::kOutput ? Content::kOutput
                           : use == Use::kInOut  ? Content::kInOut
                                                 : Content::kWorkspace;
-  void* buffer = emulator::allocate(array.bytes, content, name);
+  // a view that begins inside a vector does so there, too
+  const size_t offset = reinterpret_cast<uintptr_t>(begin) % kVectorBytes;
+  void* buffer = emulator::allocate(array.bytes, content, name, offset);
   if (use == Use::kInput || use == Use::kInOut) std::memcpy(buffer, array.data, array.bytes);
   taken_->push_back({array, buffer, name, writes, use == Use::kOutput});
   return buffer;

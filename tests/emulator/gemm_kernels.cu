@@ -17,8 +17,8 @@ struct Tiles {
 
 // a (m, k), b (k, n), c (m, n); m and n are multiples of kTile, k of kDepth
 template <bool kAsync>
-__global__ void __launch_bounds__(kThreads) gemm(const float* a, const float* b, float* c, int n,
-                                                int k) {
+__global__ void __launch_bounds__(kThreads)
+    gemm(const float* a, const float* b, float* c, int n, int k) {
   Tiles* tiles = shared_memory<Tiles>();  // (2)
   const int t = static_cast<int>(threadIdx.x);
   const int m0 = static_cast<int>(blockIdx.y) * kTile, n0 = static_cast<int>(blockIdx.x) * kTile;

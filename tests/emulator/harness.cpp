@@ -63,7 +63,7 @@ EXPORT const char* selftest_call(const char* name, int count, const Array* array
     for (int i = 0; i < count; ++i) {
       const Array& from = arrays[i];
       const auto content = static_cast<emulator::Content>(from.content);
-      a.arrays[i] = emulator::allocate(from.bytes, content, from.name);
+      a.arrays[i] = emulator::allocate(from.bytes, content, from.name, from.offset);
       if (content == emulator::Content::kInput || content == emulator::Content::kInOut) {
         std::memcpy(a.arrays[i], from.data, from.bytes);
       }

@@ -137,9 +137,7 @@ def call(name, *numbers, **arrays):
         for key, role in arrays.items()
     ]
     c_numbers = (ctypes.c_int64 * 8)(*numbers)
-    report = load().selftest_call(
-        name.encode(), len(c_arrays), (CArray * 8)(*c_arrays), c_numbers
-    )
+    report = load().selftest_call(name.encode(), len(c_arrays), (CArray * 8)(*c_arrays), c_numbers)
     if report is not None:
         raise Report(report.decode())
 
