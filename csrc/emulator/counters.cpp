@@ -12,24 +12,25 @@ namespace fc::emulator {
 namespace {
 
 constexpr uintptr_t kSector = 32, kBank = 4, kBanks = 32;
+constexpr int kMostThreads = 1024;  // of a block
 
-struct Access {
-  uint32_t place;
-  uint16_t warp;
-  uint16_t lane;
-  uint32_t turn;  // the lane's how-manieth at this place
-  uint32_t kind_and_space;
-  uint32_t bytes;
-  uintptr_t address;
+// What the lanes of a warp access together.
+struct Request {
+  uint32_t lanes = 0;
+  uintptr_t address[warpSize];
+};
 
-  auto request() const { return std::tie(place, warp, turn, kind_and_space, bytes); }
+// An instruction, and its requests of the block that runs.
+struct Instruction {
+  Counter counter;
+  std::vector<uint32_t> turns;              // of each thread: how often it came here
+  std::vector<std::vector<Request>> warps;  // by turn
 };
 
 struct Log {
   uint32_t kernel = 0;
-  std::vector<Access> accesses;
-  std::unordered_map<uint64_t, uint32_t> turns;  // by place and thread
-  std::map<std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>, Counter> sums;
+  std::unordered_map<uint64_t, Instruction> instructions;  // of this launch
+  std::map<std::tuple<uint32_t, uint32_t, Space, AccessKind, unsigned>, Counter> sums;
   std::map<uint32_t, KernelCount> kernels;
 };
 
@@ -43,27 +44,28 @@ int64_t distinct(std::vector<uintptr_t>& values) {
   return std::unique(values.begin(), values.end()) - values.begin();
 }
 
-// first..last: the accesses of one request
-void add_sectors(const Access* first, const Access* last, Counter& c) {
-  std::vector<uintptr_t> sectors, bytes;
-  for (const Access* a = first; a != last; ++a) {
-    for (uintptr_t b = a->address; b < a->address + a->bytes; ++b) {
-      bytes.push_back(b);
-      sectors.push_back(b / kSector);
-    }
+// Accesses of a request are aligned and of one size: each lies in one sector, and two of them are
+// the same bytes or have none in common.
+void add_sectors(const Request& r, Counter& c) {
+  std::vector<uintptr_t> sectors, places;
+  for (int lane = 0; lane < warpSize; ++lane) {
+    if (!(r.lanes >> lane & 1)) continue;
+    sectors.push_back(r.address[lane] / kSector);
+    places.push_back(r.address[lane]);
   }
   c.transfers += distinct(sectors);
-  c.ideal += (distinct(bytes) + kSector - 1) / kSector;
+  c.ideal += (distinct(places) * c.bytes + kSector - 1) / kSector;
 }
 
-void add_wavefronts(const Access* first, const Access* last, Counter& c) {
-  const int lanes_at_once = first->bytes <= 4 ? 32 : static_cast<int>(128 / first->bytes);
-  for (int begin = 0; begin < 32; begin += lanes_at_once) {
-    std::vector<uintptr_t> words;
-    for (const Access* a = first; a != last; ++a) {
-      if (a->lane < begin || a->lane >= begin + lanes_at_once) continue;
-      for (uintptr_t b = a->address; b < a->address + a->bytes; b += kBank) {
-        words.push_back(b / kBank);
+void add_wavefronts(const Request& r, Counter& c) {
+  const int lanes_at_once = c.bytes <= kBank ? warpSize : kBank * warpSize / c.bytes;
+  std::vector<uintptr_t> words;
+  for (int begin = 0; begin < warpSize; begin += lanes_at_once) {
+    words.clear();
+    for (int lane = begin; lane < begin + lanes_at_once; ++lane) {
+      if (!(r.lanes >> lane & 1)) continue;
+      for (uintptr_t b = 0; b < c.bytes; b += kBank) {
+        words.push_back((r.address[lane] + b) / kBank);
       }
     }
     if (words.empty()) continue;
@@ -80,8 +82,7 @@ void add_wavefronts(const Access* first, const Access* last, Counter& c) {
 void begin_counting(uint32_t kernel, size_t shared_bytes) {
   Log& l = log();
   l.kernel = kernel;
-  l.accesses.clear();
-  l.turns.clear();
+  l.instructions.clear();
   if (!now.count) return;
   KernelCount& k = l.kernels.try_emplace(kernel, KernelCount{kernel, 0, 0, 0}).first->second;
   ++k.launches;
@@ -90,39 +91,40 @@ void begin_counting(uint32_t kernel, size_t shared_bytes) {
 
 void count(Space space, uintptr_t address, size_t bytes, AccessKind kind, const void* pc) {
   Log& l = log();
-  const int me = now.thread;
   const uint32_t place = code_offset(pc);
-  const uint32_t turn = l.turns[uint64_t{place} << 16 | static_cast<uint64_t>(me)]++;
-  l.accesses.push_back({place, static_cast<uint16_t>(me / warpSize),
-                        static_cast<uint16_t>(me % warpSize), turn,
-                        static_cast<uint32_t>(kind) << 1 | static_cast<uint32_t>(space),
-                        static_cast<uint32_t>(bytes), address});
+  const uint64_t key = uint64_t{place} << 32 | bytes << 8 | static_cast<uint64_t>(kind) << 1 |
+                       static_cast<uint64_t>(space);
+  Instruction& i = l.instructions[key];
+  if (i.turns.empty()) {
+    i.counter = {l.kernel, place, space, kind, static_cast<unsigned>(bytes), 0, 0, 0};
+    i.turns.resize(kMostThreads);
+    i.warps.resize(kMostThreads / warpSize);
+  }
+  const int lane = now.thread % warpSize;
+  const uint32_t turn = i.turns[now.thread]++;
+  std::vector<Request>& requests = i.warps[now.thread / warpSize];
+  if (turn >= requests.size()) requests.resize(turn + 1);
+  requests[turn].lanes |= 1u << lane;
+  requests[turn].address[lane] = address;
 }
 
 void count_block() {
   if (!now.count) return;
   Log& l = log();
   ++l.kernels[l.kernel].blocks;
-  std::sort(l.accesses.begin(), l.accesses.end(), [](const Access& a, const Access& b) {
-    return std::tuple_cat(a.request(), std::tie(a.lane)) <
-           std::tuple_cat(b.request(), std::tie(b.lane));
-  });
-  const Access* end = l.accesses.data() + l.accesses.size();
-  for (const Access* first = l.accesses.data(); first != end;) {
-    const Access* last = first;
-    while (last != end && last->request() == first->request()) ++last;
-    const auto space = static_cast<Space>(first->kind_and_space & 1);
-    const auto kind = static_cast<AccessKind>(first->kind_and_space >> 1);
-    const auto key = std::make_tuple(l.kernel, first->place, first->kind_and_space, first->bytes);
-    Counter& c =
-        l.sums.try_emplace(key, Counter{l.kernel, first->place, space, kind, first->bytes, 0, 0, 0})
-            .first->second;
-    ++c.requests;
-    space == Space::kGlobal ? add_sectors(first, last, c) : add_wavefronts(first, last, c);
-    first = last;
+  for (auto& [key, i] : l.instructions) {
+    Counter& c = i.counter;
+    Counter& sum =
+        l.sums.try_emplace({c.kernel, c.place, c.space, c.kind, c.bytes}, c).first->second;
+    for (std::vector<Request>& requests : i.warps) {
+      for (const Request& r : requests) {
+        ++sum.requests;
+        c.space == Space::kGlobal ? add_sectors(r, sum) : add_wavefronts(r, sum);
+      }
+      requests.clear();
+    }
+    std::fill(i.turns.begin(), i.turns.end(), 0);
   }
-  l.accesses.clear();
-  l.turns.clear();
 }
 
 std::vector<Counter> counters() {

@@ -1,6 +1,7 @@
 #include "harness.h"
 
 #include <cstring>
+#include <exception>
 #include <map>
 #include <string>
 
@@ -77,7 +78,7 @@ EXPORT const char* selftest_call(const char* name, int count, const Array* array
         std::memcpy(arrays[i].data, a.arrays[i], arrays[i].bytes);
       }
     }
-  } catch (const emulator::KernelError& error) {
+  } catch (const std::exception& error) {
     report = (text() = error.what()).c_str();
   }
   emulator::free_all();

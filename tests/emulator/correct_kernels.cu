@@ -1,5 +1,7 @@
-// c = a b, tiles in shared memory, filled by loads and stores or by cp.async one tile ahead: what
-// the emulator's speed is measured on, and what must give the same bits in every order.
+// Correct kernels: what must give the same bits in every order, and what the emulator's speed is
+// measured on (benchmarks/emulator.py).
+#include <algorithm>
+
 #include "cuda/device/async_copy.h"
 #include "harness.h"
 
@@ -15,6 +17,7 @@ struct Tiles {
   float b[kDepth * kTile];  // (kDepth, kTile)
 };
 
+// c = a b, tiles in shared memory, filled by loads and stores or by cp.async, one ahead.
 // a (m, k), b (k, n), c (m, n); m and n are multiples of kTile, k of kDepth
 template <bool kAsync>
 __global__ void __launch_bounds__(kThreads)
@@ -88,6 +91,27 @@ const Register small("twice", [](const Arguments& a) {
     launch(twice, blocks_for(a.number(0)), kBlock, 0, nullptr, a.array<float>(0), a.array<float>(1),
            a.number(0));
   }
+});
+
+// Who came when, before and after a barrier: kept by the host, behind the emulator's back.
+struct Queue {
+  int size, who[1024];
+} came[2];
+__attribute__((noinline, no_sanitize("thread"))) void note(Queue& queue, int who) {
+  queue.who[queue.size++] = who;
+}
+__global__ void order() {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  note(came[0], i);
+  __syncthreads();
+  note(came[1], i);
+}
+// numbers: blocks, threads; came (2, threads of the grid)
+const Register order_("order", [](const Arguments& a) {
+  for (Queue& queue : came) queue.size = 0;
+  launch(order, a.number(0), a.number(1), 0, nullptr);
+  int* to = a.array<int>(0);
+  for (const Queue& queue : came) to = std::copy(queue.who, queue.who + queue.size, to);
 });
 
 }  // namespace
