@@ -4,7 +4,6 @@ prologue, schedules and memory traffic, for every compiled window and the kernel
 import numpy as np
 import pytest
 
-from fastconv.backend import reference
 from fastconv.backend.activation import ACTIVATIONS, Activation
 from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
 from fastconv.backend.select import backends
@@ -62,7 +61,14 @@ PROBLEMS = {
     "1 channel": depthwise(2, (7, 19), 1, (3, 3), pad=SAME),
     "1 channel, stride and dilation": depthwise(1, (17, 12), 1, (3, 3), (2, 3), SAME, (2, 1)),
 }
-SUMS = ("3x3", "5x5 stride 2", "7x7", "blocks of channels, images and rows", "dilated", "7 channels")
+SUMS = (
+    "3x3",
+    "5x5 stride 2",
+    "7x7",
+    "blocks of channels, images and rows",
+    "dilated",
+    "7 channels",
+)
 
 
 def run(p, direction, a, b, **options):
@@ -165,7 +171,10 @@ def test_every_activation_in_epilogue_and_prologue(act):
     rng = np.random.default_rng(5)
     scale, shift = (draw((p.c,), np.float32, rng, False) for _ in range(2))
     act = Activation(act, 0.75, 1.25)
-    options = {"epilogue": Epilogue(scale, shift, None, act), "prologue": Prologue(scale, shift, act)}
+    options = {
+        "epilogue": Epilogue(scale, shift, None, act),
+        "prologue": Prologue(scale, shift, act),
+    }
     came = run(p, "fwd", x, w, **options)
     scale, shift = scale.astype(np.float64), shift.astype(np.float64)
     wide = {"epilogue": Epilogue(scale, shift, None, act), "prologue": Prologue(scale, shift, act)}
@@ -230,17 +239,49 @@ def test_global_memory_moves_whole_sectors(direction, size, stride):
         rows = [r for r in _emulator.counters() if r["space"] == "global"]
     main = [r for r in rows if "sum_rows" not in r["kernel"]]
     assert {r["kind"] for r in main} == {"read", "write"}
-    assert {r["bytes"] for r in main if r["kind"] == "write"} == ({4} if direction == "wgrad" else {16})
+    assert {r["bytes"] for r in main if r["kind"] == "write"} == (
+        {4} if direction == "wgrad" else {16}
+    )
     for row in main:
         assert row["ideal"] >= 0.9 * row["transfers"], row
 
 
-def test_arrays_that_vectors_do_not_fit():
-    p = PROBLEMS["3x3"]
+def between_vectors(a):
+    """A copy that begins 4 bytes behind a multiple of 16."""
+    buffer = np.empty(a.nbytes + 32, np.uint8)
+    start = 4 + -buffer.ctypes.data % 16
+    view = buffer[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("name", ["3x3", "dilated"])
+def test_arrays_that_vectors_do_not_fit(name, direction):
+    p = PROBLEMS[name]
+    a, b = operands(p, direction, np.float32, integers=True)
+    expected = truth(p, direction, a, b)
+    np.testing.assert_array_equal(run(p, direction, between_vectors(a), b), expected)
+    np.testing.assert_array_equal(run(p, direction, a, between_vectors(b)), expected)
+    if direction == "fwd":
+        scale, sums = between_vectors(np.ones(p.k, np.float32)), np.full((2, p.k), np.nan)
+        came = run(p, direction, a, b, epilogue=Epilogue(scale=scale, sums=sums))
+        np.testing.assert_array_equal(came, expected)
+        np.testing.assert_array_equal(sums[1], np.sum(expected.reshape(-1, p.k) ** 2, 0))
+
+
+@pytest.mark.parametrize("c", [64, 30])
+def test_blocks_that_sum_several_tiles(c):
+    p = depthwise(34000, (1, 1), c, (3, 3), pad=SAME)
     x, w = operands(p, "fwd", np.float32, integers=True)
-    scale = np.ones(p.k, np.float32)
-    y = run(p, "fwd", x, w, epilogue=Epilogue(scale=scale))
-    np.testing.assert_array_equal(y, run(p, "fwd", x, w))
+    sums = np.full((2, p.k), np.nan)
+    y = run(p, "fwd", x, w, epilogue=Epilogue(sums=sums))
+    np.testing.assert_array_equal(y, x * w[:, 1, 1, 0])
+    t = y.astype(np.float64).reshape(-1, c)
+    np.testing.assert_array_equal(sums, [t.sum(0), (t * t).sum(0)])
+    gw = np.zeros(p.w_shape)
+    gw[:, 1, 1, 0] = np.sum(x * y, (0, 1, 2), np.float64)
+    np.testing.assert_array_equal(run(p, "wgrad", x, y), gw.astype(np.float32))
 
 
 def test_refusals():
@@ -252,11 +293,5 @@ def test_refusals():
         _emulator.conv2d_workspace(p, "backward", "depthwise")
     with pytest.raises(ValueError, match="conv2d_fwd: x: expected shape"):
         run(p, "fwd", x[:1], w)
-    with pytest.raises(ValueError, match="conv2d_fwd: epilogue.scale: expected shape"):
+    with pytest.raises(ValueError, match=r"conv2d_fwd: epilogue\.scale: expected shape"):
         run(p, "fwd", x, w, epilogue=Epilogue(scale=np.ones(3, np.float32)))
-
-
-def test_the_reference_is_what_the_table_computes():
-    p = PROBLEMS["3x3"]
-    assert truth.__globals__["reference"] is reference
-    assert shapes(p, "fwd")[2] == p.y_shape

@@ -91,7 +91,7 @@ struct FixedWgrad {
   static constexpr int kColumns = 4;
   static constexpr int kInputs = (kColumns - 1) * kStep + kSize;
   // inputs in registers at once; more do not fit beside the weights and sums
-  static constexpr int kInputsAtOnce = kInputs > 6 ? 4 : kInputs;
+  static constexpr int kInputsAtOnce = kInputs > 6 ? ceil_div(kInputs, 4) : kInputs;
 
   template <int N>
   static FixedWgradTiles tiles(const Conv2dProblem& p) {

@@ -26,7 +26,7 @@ struct FixedWindow {
   static constexpr int kUnrolledRows = kSize == 3 && !(kBackward && kStep == 2) ? kSize : 1;
 
   // inputs in registers at once; more do not fit beside the weights and sums
-  static constexpr int kInputsAtOnce = kInputs > 6 ? 4 : kInputs;
+  static constexpr int kInputsAtOnce = kInputs > 6 ? ceil_div(kInputs, 4) : kInputs;
 
   // The tap through which pixel i reads input j of the row; -1: it does not read it.
   static constexpr int tap_of(int i, int j) {
