@@ -295,3 +295,30 @@ def test_refusals():
         run(p, "fwd", x[:1], w)
     with pytest.raises(ValueError, match=r"conv2d_fwd: epilogue\.scale: expected shape"):
         run(p, "fwd", x, w, epilogue=Epilogue(scale=np.ones(3, np.float32)))
+
+
+@pytest.mark.parametrize("name", ["3x3", "asymmetric", "one pixel", "padding beyond the window"])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_the_steps_of_the_ladder(step, name):
+    p = PROBLEMS[name]
+    x, w = operands(p, "fwd", np.float32, integers=True)
+    for options in SCHEDULES:
+        y = np.full(p.y_shape, np.nan, np.float32)
+        with emulator_options(**options):
+            _emulator.ladder_depthwise(step, x, w, y, p, 0)
+        np.testing.assert_array_equal(y, truth(p, "fwd", x, w))
+
+
+def test_each_step_of_the_ladder_moves_less_than_the_one_before():
+    p = depthwise(1, (14, 16), 32, (3, 3), pad=SAME)
+    x, w = operands(p, "fwd", np.float32, integers=True)
+    requests, sectors = [], []
+    for step in (1, 2, 3, 4):
+        _emulator.reset_counters()
+        with emulator_options(count=True):
+            _emulator.ladder_depthwise(step, x, w, np.empty(p.y_shape, np.float32), p, 0)
+            rows = [r for r in _emulator.counters() if r["space"] == "global"]
+        requests.append(sum(r["requests"] for r in rows))
+        sectors.append(sum(r["transfers"] for r in rows))
+    assert requests == sorted(requests, reverse=True)
+    assert sectors == sorted(sectors, reverse=True)

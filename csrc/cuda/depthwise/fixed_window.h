@@ -38,8 +38,8 @@ struct FixedWindow {
     return kBackward ? static_cast<int>(p.pad_left % kStep) : 0;
   }
 
-  // A tap's weights of the block's channels lie side by side, one vector apart from a multiple of
-  // 32 banks: writing a channel's taps meets different banks.
+  // A tap's weights of the block's channels lie side by side, and one vector is left free between
+  // taps: with 32 channels, writing the taps of a channel then meets different banks.
   template <int N>
   static __host__ __device__ int pitch(const Tiles& tiles) {
     return tiles.vectors * N + N;
