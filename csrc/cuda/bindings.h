@@ -10,6 +10,7 @@ void bind_channel(pybind11::module_& m);
 void bind_conv2d(pybind11::module_& m);
 void bind_elementwise(pybind11::module_& m);
 void bind_gemm(pybind11::module_& m);
+void bind_ladder(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
 void bind_norm(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
@@ -22,6 +23,7 @@ inline void bind_kernels(pybind11::module_& m) {
   bind_conv2d(m);
   bind_elementwise(m);
   bind_gemm(m);
+  bind_ladder(m);
   bind_loss(m);
   bind_norm(m);
   bind_optim(m);

@@ -95,8 +95,5 @@ void __ubsan_handle_divrem_overflow(SourcePlace* p, void*, void*) {
 void __ubsan_handle_out_of_bounds(SourcePlace* p, void*) {
   stop_at(p, "index out of bounds of a local array", CALLER);
 }
-void __ubsan_handle_divrem_overflow(SourcePlace* p, void*, void*) {
-  overflow(p, "division by zero, or of the least int by -1", CALLER);
-}
 
 }  // extern "C"

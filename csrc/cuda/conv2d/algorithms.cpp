@@ -2,8 +2,11 @@
 
 #include <stdexcept>
 
+#include "cuda/channel/channel.h"
 #include "cuda/conv2d/im2col.h"
 #include "cuda/conv2d/implicit.h"
+#include "cuda/depthwise/depthwise.h"
+#include "cuda/elementwise/elementwise.h"
 #include "cuda/gemm/gemm.h"
 
 namespace fc::cuda {
@@ -24,11 +27,30 @@ GemmSizes matrix_sizes(const Conv2dProblem& p, Direction direction) {
 
 int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 
+// The product of every batch of images has its own epilogue, so sums over all of them are a pass of
+// their own, and what comes after the sums another.
+void im2col_fwd_with_sums(const Conv2dProblem& p, const float* x, const float* w, float* y,
+                          const Prologue<float>& prologue, const Epilogue<float>& epilogue,
+                          void* workspace, Stream stream) {
+  Epilogue<float> before;
+  before.scale = epilogue.scale;
+  before.shift = epilogue.shift;
+  im2col_fwd(p, x, w, y, prologue, before, workspace, stream);
+  const int64_t rows = p.n * p.p * p.q;
+  channel_stats(y, epilogue.sums, rows, p.k, workspace, stream);
+  if (epilogue.residual) {
+    add(y, epilogue.residual, y, rows * p.k, epilogue.act, stream);
+  } else if (epilogue.act.code != kIdentity) {
+    activation_fwd(y, y, rows * p.k, epilogue.act, stream);
+  }
+}
+
 }  // namespace
 
 Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
+  if (name == "depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
   if (name == "1x1" && is_matrix_product(p)) return Algorithm::kMatrix;
   throw std::invalid_argument("algorithm: expected one that fits the problem, came " + name);
 }
@@ -39,8 +61,14 @@ int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm 
       const GemmSizes sizes = matrix_sizes(p, direction);
       return larger(gemm_workspace(sizes, false), gemm_workspace(sizes, true));
     }
-    case Algorithm::kIm2col:
-      return im2col_workspace(p, direction);
+    case Algorithm::kIm2col: {
+      const int64_t bytes = im2col_workspace(p, direction);
+      if (direction != Direction::kFwd) return bytes;
+      return larger(bytes, channel_sums_workspace(p.n * p.p * p.q * p.k, p.k));
+    }
+    case Algorithm::kDepthwise:
+      return larger(depthwise_workspace(p, direction, false),
+                    depthwise_workspace(p, direction, true));
     default:
       return larger(implicit_workspace(p, direction, false),
                     implicit_workspace(p, direction, true));
@@ -55,7 +83,10 @@ void conv2d_fwd(const Conv2dProblem& p, Algorithm algorithm, const float* x, con
       return gemm(matrix_sizes(p, Direction::kFwd), x, w, y, prologue, false, epilogue, workspace,
                   stream);
     case Algorithm::kIm2col:
-      return im2col_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
+      return (epilogue.sums ? im2col_fwd_with_sums
+                            : im2col_fwd<float>)(p, x, w, y, prologue, epilogue, workspace, stream);
+    case Algorithm::kDepthwise:
+      return depthwise_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     default:
       return implicit_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
   }
@@ -69,6 +100,8 @@ void conv2d_dgrad(const Conv2dProblem& p, Algorithm algorithm, const float* gy, 
                          stream);
     case Algorithm::kIm2col:
       return im2col_dgrad(p, gy, w, gx, workspace, stream);
+    case Algorithm::kDepthwise:
+      return depthwise_dgrad(p, gy, w, gx, workspace, stream);
     default:
       return implicit_dgrad(p, gy, w, gx, workspace, stream);
   }
@@ -82,6 +115,8 @@ void conv2d_wgrad(const Conv2dProblem& p, Algorithm algorithm, const float* x, c
                          workspace, stream);
     case Algorithm::kIm2col:
       return im2col_wgrad(p, x, gy, gw, prologue, workspace, stream);
+    case Algorithm::kDepthwise:
+      return depthwise_wgrad(p, x, gy, gw, prologue, workspace, stream);
     default:
       return implicit_wgrad(p, x, gy, gw, prologue, workspace, stream);
   }
