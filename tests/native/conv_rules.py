@@ -17,7 +17,7 @@ SAMPLE = 300
 C = 1  # of every algorithm so far; stated in csrc/cpu/kernels/tile.h
 
 
-def findings(p, direction, seed=7):
+def findings(p, direction, seed=7, K=cpu, dtypes=DTYPES):
     """What is wrong, as text, for each algorithm and dtype; "" where nothing is."""
     rng = np.random.default_rng(seed)
     *operands, _ = shapes(p, direction)
@@ -28,14 +28,14 @@ def findings(p, direction, seed=7):
     real = [rng.standard_normal(s).astype(np.float32) for s in operands]
     exact, y64 = truth(p, direction, *whole), truth(p, direction, *real)
     magnitude = truth(p, direction, *map(np.abs, real))
-    for dtype in DTYPES:
+    for dtype in dtypes:
         bound = C * np.sqrt(length) * np.finfo(dtype).eps * magnitude
-        for algorithm in cpu.conv2d_algorithms(p, direction, np.dtype(dtype)):
+        for algorithm in K.conv2d_algorithms(p, direction, np.dtype(dtype)):
             name = f"{direction} {algorithm} {np.dtype(dtype).name}"
-            came = run(cpu, p, direction, algorithm, *(a.astype(dtype) for a in whole))
+            came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in whole))
             same = np.array_equal(came, exact)
             yield "" if same else f"{name}: {np.sum(came != exact)} integers of {came.size} differ"
-            came = run(cpu, p, direction, algorithm, *(a.astype(dtype) for a in real))
+            came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in real))
             error = np.abs(came - y64)
             fine = (error <= bound).all()
             worst = np.max(error / np.maximum(bound, 1e-300), initial=0)

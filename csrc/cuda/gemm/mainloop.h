@@ -26,12 +26,15 @@ struct Copier {
   static constexpr int kLinesAtOnce = kThreads / kPieces;
   static constexpr int kTurns = (kLines + kLinesAtOnce - 1) / kLinesAtOnce;
   static_assert(kThreads % kPieces == 0, "a thread keeps its place in the line");
+  static_assert(!kAlongK || kRows % 32 == 0, "whole sets of permuted lines");
 
   typename Loader::Row rows[kAlongK ? kTurns : 1];
 
   static FC_DEVICE int piece() { return static_cast<int>(threadIdx.x) % kPieces * Loader::kVec; }
   static FC_DEVICE int line(int turn) {
-    return static_cast<int>(threadIdx.x) / kPieces + turn * kLinesAtOnce;
+    const int i = static_cast<int>(threadIdx.x) / kPieces + turn * kLinesAtOnce;
+    // threads that write side by side in time get lines 16 apart: those lie in different banks
+    return kAlongK ? i / 32 * 32 + i % 2 * 16 + i % 32 / 2 : i;
   }
   static FC_DEVICE bool works(int turn) {
     return kLines % kLinesAtOnce == 0 || line(turn) < kLines;
