@@ -64,7 +64,7 @@ def test_batch_norm_of_a_large_mean(shape):
     assert_close(came[4], truth[4], 10)
 
 
-ROWS = [(1, 1), (3, 5), (2, 7, 259), (1025, 6), (37, 36, 1)]
+ROWS = [(1, 1), (3, 5), (33, 20), (2, 7, 259), (1025, 6), (37, 36, 1)]
 OUTPUTS = ("gx", "ggamma", "gbeta", "gresidual")
 
 
@@ -73,7 +73,9 @@ def backward(K, shape, act, training, wanted, dtype, wrap=np.array, absent=()):
     x, residual, gy = (draw(*shape, seed=i).astype(dtype) for i in range(3))
     gamma, beta, mean = (draw(c, seed=i).astype(dtype) for i in (3, 4, 5))
     rstd = np.abs(draw(c, seed=6)).astype(dtype) + dtype(0.5)
-    x, residual, gy = (wrap(a) for a in (x, residual, gy))
+    x, residual, gy, gamma, beta, mean, rstd = (
+        wrap(a) for a in (x, residual, gy, gamma, beta, mean, rstd)
+    )
     if "residual" in absent:
         residual = None
     y = wrap(np.empty_like(x))
@@ -229,9 +231,10 @@ def test_layer_norm_outputs_that_are_not_wanted():
 
 
 @pytest.mark.parametrize("c", [64, 768, 2051])
-def test_layer_norm_of_a_large_mean(c):
+@pytest.mark.parametrize("large", [1e4, 1e6])
+def test_layer_norm_of_a_large_mean(c, large):
     """y loses nothing to the mean's last digit."""
-    x = draw(11, c, mean=1e4)
+    x = draw(11, c, mean=large)
     y, mean, rstd = np.empty_like(x), np.empty(11, np.float32), np.empty(11, np.float32)
     TABLE.layer_norm_fwd(x, None, None, y, mean, rstd, 1e-5)
     x64 = x.astype(np.float64)

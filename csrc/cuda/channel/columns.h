@@ -126,9 +126,9 @@ class ColumnWalk {
     const int block = static_cast<int>(blockIdx.x), unit = block / plan.chunks;
     chunk_ = block % plan.chunks;
     segment_ = unit / plan.tiles;
-    const int tile = unit % plan.tiles;
+    tile_ = unit % plan.tiles;
     group_ = static_cast<int>(threadIdx.x) / plan.columns;
-    column_ = tile * plan.columns + static_cast<int>(threadIdx.x) % plan.columns;
+    column_ = tile_ * plan.columns + static_cast<int>(threadIdx.x) % plan.columns;
     channels_ = plan.channels;
     there_ = group_ < plan.groups && column_ < plan.period;
     if (!there_) return;
@@ -145,8 +145,8 @@ class ColumnWalk {
   FC_DEVICE bool there() const { return there_; }
   FC_DEVICE int segment() const { return segment_; }
   FC_DEVICE int chunk() const { return chunk_; }
+  FC_DEVICE int tile() const { return tile_; }
   FC_DEVICE int group() const { return group_; }
-  FC_DEVICE int column() const { return column_; }
   FC_DEVICE int count() const { return count_; }   // whole vectors
   FC_DEVICE Last last() const { return {last_}; }  // and one that is not, if it has elements
   FC_DEVICE int channel(int j) const { return (column_ * kN + j) % channels_; }
@@ -154,9 +154,19 @@ class ColumnWalk {
 
   // Values of the channels, one per element of a vector; null gives `otherwise`.
   FC_DEVICE Vec<float, kN> of_channels(const float* p, float otherwise) const {
-    Vec<float, kN> v;
+    constexpr int kPart = kVector<float>;
+    Vec<float, kN> v = Vec<float, kN>::all(otherwise);
+    if (p && channels_ % kN == 0 && reinterpret_cast<uintptr_t>(p) % 16 == 0) {
 #pragma unroll
-    for (int j = 0; j < kN; ++j) v[j] = p ? p[channel(j)] : otherwise;
+      for (int j = 0; j < kN; j += kPart) {
+        const Vec<float, kPart> part = load<kPart>(p + channel(0) + j);
+#pragma unroll
+        for (int k = 0; k < kPart; ++k) v[j + k] = part[k];
+      }
+    } else if (p) {
+#pragma unroll
+      for (int j = 0; j < kN; ++j) v[j] = p[channel(j)];
+    }
     return v;
   }
 
@@ -188,7 +198,7 @@ class ColumnWalk {
 
  private:
   bool there_;
-  int segment_, chunk_, group_, column_, channels_, count_ = 0, last_ = 0;
+  int segment_, chunk_, tile_, group_, column_, channels_, count_ = 0, last_ = 0;
   int64_t begin_ = 0, step_ = 0, row_ = 0, row_step_ = 0;
 };
 

@@ -85,14 +85,17 @@ __global__ void __launch_bounds__(kBlock, 2)
     f.close(walk, channels, total);
   }
   sum_groups<kValues>(total, walk.group(), plan.groups, plan.columns);
-  if (!walk.there() || walk.group() > 0) return;
-  const int64_t width = int64_t{plan.period} * kN;
+  // the sums lie in shared memory as threads had them; neighbouring threads store neighbours
+  __syncthreads();
+  const double* sums = shared_memory<double>();
+  const int begin = walk.tile() * plan.columns, rest = plan.period - begin;
+  const int elements = (rest < plan.columns ? rest : plan.columns) * kN;
 #pragma unroll
   for (int s = 0; s < F::kSums; ++s) {
     const int64_t row = (int64_t{walk.segment()} * F::kSums + s) * plan.chunks + walk.chunk();
-#pragma unroll
-    for (int j = 0; j < kN; ++j) {
-      partial[row * width + int64_t{walk.column()} * kN + j] = total[(s * kN + j) * kBlock];
+    double* out = partial + (row * plan.period + begin) * kN;
+    for (int e = static_cast<int>(threadIdx.x); e < elements; e += kBlock) {
+      out[e] = sums[(s * kN + e % kN) * kBlock + e / kN];
     }
   }
 }
