@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastconv.backend import reference
+from fastconv.backend.gpu import CUDA_BUILT, cuda_table, find_gpus
 from fastconv.errors import ArgumentError, DeviceError, MetaError
 
 NATIVE_BUILT = importlib.util.find_spec("fastconv._cpu") is not None
@@ -51,9 +52,15 @@ def _table_for_others(arrays):
             f"all inputs must be on one device, these are on {' and '.join(sorted(found))}:"
             " move them with x.to(device)"
         )
-    if found == {"cpu"}:
+    if found == {"cpu"} or _local.table is reference:
         return _local.table
-    return reference  # over cupy, until the CUDA kernels are here
+    if not CUDA_BUILT:
+        raise DeviceError(
+            "CuPy arrays need the CUDA kernels, and fastconv was built without them:"
+            " FASTCONV_CUDA=ON pip install ., or run CuPy's own functions inside"
+            ' fc.use_backend("reference")'
+        )
+    return cuda_table()
 
 
 @contextmanager
@@ -85,27 +92,10 @@ def device_of(array) -> str:
     )
 
 
-def _cupy():
-    """(cupy, None) if a GPU can be used, else (None, the reason)."""
-    try:
-        import cupy
-    except ImportError:
-        return None, "CuPy is not installed (pip install 'fastconv[cuda13]' or 'fastconv[cuda12]')"
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return None, f"CuPy finds no usable GPU: {error}"
-    return (cupy, None) if count else (None, "CuPy finds no GPU")
-
-
 def gpu_status() -> str:
-    """One line: the GPUs that CuPy can use, or why there is none."""
-    cupy, reason = _cupy()
-    if cupy is None:
-        return reason
-    runtime = cupy.cuda.runtime
-    names = [runtime.getDeviceProperties(i)["name"] for i in range(runtime.getDeviceCount())]
-    return ", ".join(n.decode() if isinstance(n, bytes) else n for n in names)
+    """One line: the GPUs that can be used, or why there is none."""
+    gpus, reason = find_gpus()
+    return reason or ", ".join(gpu["name"] for gpu in gpus)
 
 
 def devices() -> list[str]:
@@ -114,9 +104,8 @@ def devices() -> list[str]:
     Without the native module (FASTCONV_NATIVE=OFF) the first is "cpu:reference": NumPy does the
     work.
     """
-    cupy, _ = _cupy()
-    gpus = range(cupy.cuda.runtime.getDeviceCount()) if cupy else ()
-    return ["cpu" if NATIVE_BUILT else "cpu:reference", *(f"cuda:{i}" for i in gpus)]
+    gpus, _ = find_gpus()
+    return ["cpu" if NATIVE_BUILT else "cpu:reference", *(f"cuda:{i}" for i in range(len(gpus)))]
 
 
 def default_device() -> str:
@@ -134,12 +123,11 @@ def parse_device(device: str | None) -> str:
     kind, _, index = str(device).partition(":")
     if kind != "cuda" or not (index == "" or index.isdecimal()):
         raise ArgumentError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    cupy, reason = _cupy()
-    if cupy is None:
+    gpus, reason = find_gpus()
+    if reason:
         raise DeviceError(f"device={device!r}: {reason}; devices here: {devices()}")
-    count = cupy.cuda.runtime.getDeviceCount()
-    if int(index or 0) >= count:
-        raise DeviceError(f"device={device!r}: this machine has {count} GPUs: {devices()}")
+    if int(index or 0) >= len(gpus):
+        raise DeviceError(f"device={device!r}: this machine has {len(gpus)} GPUs: {devices()}")
     return f"cuda:{int(index or 0)}"
 
 
@@ -148,7 +136,8 @@ def to_device(array, device: str):
     here = device_of(array)
     if here == device:
         return array
-    cupy, _ = _cupy()
+    import cupy
+
     if device == "cpu":
         return cupy.asnumpy(array)
     with cupy.cuda.Device(int(device.split(":")[1])):
