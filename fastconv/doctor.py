@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import fastconv as fc
-from fastconv.backend import memory_stats, select
+from fastconv.backend import gpu, memory_stats, select
 from fastconv.bench import machine
 
 PACKAGES = ("numpy", "ml_dtypes", "safetensors", "pillow", "rich", "typer", "cupy", "torch")
@@ -32,7 +32,8 @@ def examine() -> Report:
         "CPU kernels": "built" if select.NATIVE_BUILT else "not built: NumPy does the work",
         "ISA": machine.isa(),
         "threads": str(machine.thread_count()),
-        "CUDA kernels": "not yet written",
+        "CUDA kernels": "built" if gpu.CUDA_BUILT else "not built (no nvcc, or not wanted)",
+        "emulator": "built" if "emulator" in select.backends() else "not built",
         "GPU": select.gpu_status(),
         "devices": ", ".join(fc.devices()),
     }

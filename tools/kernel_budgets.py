@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,13 +52,14 @@ def release():
 
 
 def sources():
-    return sorted((CSRC / "cuda").glob("*/*.cu"))
+    cuda = CSRC / "cuda"
+    return sorted([*cuda.glob("*/*.cu"), *cuda.glob("ladder/*/*.cu")])
 
 
-def compile_objects(source, folder):
-    """The object of all architectures, and what ptxas said."""
+def compile_objects(source, folder, archs=ARCHS):
+    """The object of these architectures, and what ptxas said."""
     target = Path(folder) / f"{source.parent.name}-{source.stem}.o"
-    codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHS]
+    codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs]
     command = [nvcc(), *codes, *FLAGS, "-Xptxas", "-v", "-c", source, "-o", target]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -104,19 +106,21 @@ def usage(log):
     return found
 
 
-def measure(source, folder):
+def measure(source, folder, archs):
     """{kernel: {architecture: Usage}} of one file."""
-    found = usage(compile_objects(source, folder)[1])
+    found = usage(compile_objects(source, folder, archs)[1])
     names = short_names(found)
     return {names[symbol]: found[symbol] for symbol in sorted(found, key=names.get)}
 
 
-def measure_all(files=None):
-    """{file below csrc/cuda: {kernel: {architecture: Usage}}}."""
-    with tempfile.TemporaryDirectory() as folder:
+def measure_all(files=None, archs=ARCHS):
+    """{file below csrc/cuda: {kernel: {architecture: Usage}}}; a compiler for every core."""
+    files = files or sources()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = pool.map(lambda source: measure(source, folder, archs), files)
         return {
-            str(source.relative_to(CSRC / "cuda")): measure(source, folder)
-            for source in files or sources()
+            str(source.relative_to(CSRC / "cuda")): found
+            for source, found in zip(files, measured, strict=True)
         }
 
 
@@ -153,7 +157,7 @@ def findings(measured, table):
                 wrong.append(f"{place}: not in {TABLE.name} (tools/kernel_budgets.py --write)")
             elif same_nvcc:
                 for arch, most in zip(table["archs"], allowed[name]):
-                    if by_arch[arch].registers > most:
+                    if arch in by_arch and by_arch[arch].registers > most:
                         came = by_arch[arch].registers
                         wrong.append(f"{place}: sm_{arch}: {came} registers, allowed {most}")
         gone = sorted(set(allowed) - set(kernels))
@@ -211,13 +215,12 @@ def count(opcodes, *patterns):
 # ---- command line
 
 
-def print_usage(measured):
-    archs = "".join(f"{f'sm_{a}':>7}" for a in ARCHS)
-    print(f"registers{archs}")
+def print_usage(measured, archs):
+    print("registers" + "".join(f"{f'sm_{a}':>7}" for a in archs))
     for file, kernels in measured.items():
         print(file)
         for name, by_arch in kernels.items():
-            registers = "".join(f"{by_arch[a].registers:7}" for a in ARCHS)
+            registers = "".join(f"{by_arch[a].registers:7}" for a in archs)
             print(f"         {registers}  {name}")
 
 
@@ -238,15 +241,18 @@ def main():
     parser.add_argument("files", nargs="*", type=Path, help="default: all of csrc/cuda")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     parser.add_argument("--sass", nargs="+", metavar="OPCODE", help="count these instead: 'LDG*'")
+    parser.add_argument("--archs", nargs="+", type=int, choices=ARCHS, default=ARCHS)
     options = parser.parse_args()
+    if options.write and set(options.archs) != set(ARCHS):
+        raise SystemExit(f"--write wants all of {ARCHS}")
     if nvcc() is None:
         raise SystemExit("no nvcc on the PATH or in CUDA_HOME")
     files = [file.resolve() for file in options.files] or sources()
     if options.sass:
         print_sass(files, options.sass)
         return 0
-    measured = measure_all(files)
-    print_usage(measured)
+    measured = measure_all(files, options.archs)
+    print_usage(measured, options.archs)
     if options.write:
         table = table_of(measured)
         if options.files:

@@ -1,4 +1,4 @@
-"""Whether a GPU can be used, and if not, why and what to do: the CUDA module, CuPy, driver, GPUs."""
+"""Whether a GPU can be used, and if not, why: the CUDA module, CuPy, the driver, the GPUs."""
 
 import functools
 import importlib

@@ -66,7 +66,7 @@ def _check(options: Options) -> tuple[str, ...]:
         )
     if parse_device(options.device) != "cpu":
         raise DeviceError(
-            "bench: the CUDA kernels are not yet written; --device cpu is what works today"
+            "bench: measuring on a GPU is not yet written; --device cpu is what works today"
         )
     return MODES if options.mode == "both" else (options.mode,)
 

@@ -31,3 +31,15 @@ def test_views_that_are_not_aligned_to_a_vector(size, shifts, rng):
         run(TABLE, y)
         run(reference, expected)
         np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("act", ["relu", "relu6", "hardsigmoid", "hardswish"])
+def test_where_an_activation_is_flat_nothing_comes_back(act):
+    """Not even an infinite gradient: 0 * inf would be NaN."""
+    gy = np.array([np.inf, -np.inf, np.nan, 1, 2], np.float32)
+    saved = np.array([-4, -4, -4, -4, 0.5], np.float32)
+    ours, theirs = np.empty_like(gy), np.empty_like(gy)
+    TABLE.activation_bwd(gy, saved, ours, Activation(act))
+    reference.activation_bwd(gy, saved, theirs, Activation(act))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert (ours[:4] == 0).all()

@@ -1,4 +1,5 @@
 // y = act(x), gx = gy * act'(saved), y = act(a + b), element by element.
+#include "cuda/elementwise/act_backward.h"
 #include "cuda/elementwise/elementwise.h"
 #include "cuda/elementwise/map.h"
 
@@ -15,7 +16,7 @@ template <int kCode>
 struct Backward {
   float alpha, beta;
   FC_DEVICE float operator()(float gy, float saved) const {
-    return gy * act_gradient<float>(kCode, alpha, beta, saved);
+    return act_backward<kCode>(gy, saved, alpha, beta);
   }
 };
 

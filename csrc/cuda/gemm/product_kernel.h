@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 
 // What the splits wrote, added in their order, on its way to the output: kVec columns a thread.
 template <class Problem, int kVec>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 4)
     reduce_splits_kernel(const __grid_constant__ Problem problem, int splits, Divider by_pieces) {
   auto out = problem.output(static_cast<int>(blockIdx.y));
   const int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x;

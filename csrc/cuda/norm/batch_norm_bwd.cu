@@ -11,22 +11,12 @@
 // other way round, so that it begins with what the first one left in the cache. Without sums to
 // take there is one pass.
 #include "cuda/channel/sums.h"
+#include "cuda/elementwise/act_backward.h"
 #include "cuda/norm/norm.h"
 #include "cuda/norm/normalise.h"
 
 namespace fc::cuda {
 namespace {
-
-// Where act' is 0 for good the gradient is 0, whatever gy is: as the reference has it.
-template <int kCode>
-FC_DEVICE float through(float gy, float saved, float alpha, float beta) {
-  constexpr bool kStops =
-      kCode == kRelu || kCode == kRelu6 || kCode == kHardsigmoid || kCode == kHardswish;
-  const float slope = act_gradient<float>(kCode, alpha, beta, saved);
-  if constexpr (kCode == kIdentity) return gy;
-  if constexpr (kStops) return slope == 0 ? 0.f : gy * slope;
-  return gy * slope;
-}
 
 // What both passes read: gy, x where it is needed, and what act' is taken from.
 template <class T, bool kAlignedAll, int kCode>
@@ -58,7 +48,7 @@ struct Gradient {
 #pragma unroll
     for (int j = 0; j < kN; ++j) {
       const float saved = y ? v.more[j] : norm(j, v.x[j]) + v.more[j];
-      gz[j] = through<kCode>(v.gy[j], saved, alpha, beta);
+      gz[j] = act_backward<kCode>(v.gy[j], saved, alpha, beta);
     }
     return gz;
   }
