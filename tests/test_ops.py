@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv.backend import backends
 from fastconv.core import Op, Spec, Tensor, as_dtype, is_float
 from tests.case import eps_of
 from tests.cases import CASES
 from tests.conv_cases import conv_problem_cases
+from tests.places import EVERYWHERE, IN_FLOAT64
 
-NATIVE = [b for b in backends() if b != "reference"] or ["reference"]
+NATIVE = [b for b in IN_FLOAT64 if b != "reference"] or ["reference"]
 FULL_PARTS = 32  # tests that run side by side
 HALVES = ("float16", "bfloat16")
-PLACES = [(b, d) for b in backends() for d in ("float32", "float64")]
+PLACES = [(b, "float32") for b in EVERYWHERE] + [(b, "float64") for b in IN_FLOAT64]
 PLACES += [("reference", d) for d in HALVES]
 
 # fields of a Record that values cannot change
@@ -106,7 +106,7 @@ def draw_seeds(outputs, rng, integers=False):
     return [np.asarray(draw(y.shape), float) if is_float(y.dtype) else None for y in outputs]
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", IN_FLOAT64)
 @differentiable
 def test_gradient_along_a_direction(case, backend, rng):
     """<gradient, d> is the derivative of <y, seed> along d, by a central difference in float64."""
@@ -184,7 +184,7 @@ def test_integer_gradients_are_exact(case, backend, dtype, rng):
         check_rule_a(got[i], wanted[i])
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", EVERYWHERE)
 @differentiable
 def test_declared_sharing_is_real(case, backend, monkeypatch):
     """`passes` names exactly the gradients that lie in gy's memory, `shares` those in one array."""
@@ -235,7 +235,7 @@ def walked(case, meta, backend):
     return trace, shapes
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", EVERYWHERE)
 @every_case
 def test_meta_trace_is_the_real_one(case, backend):
     """Shapes, costs, what is saved, and the peak of memory, without computing anything."""
@@ -251,7 +251,7 @@ def test_meta_trace_is_the_real_one(case, backend):
     assert meta.peak_bytes == real.peak_bytes
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", EVERYWHERE)
 @every_case
 def test_inputs_of_any_kind_stay_as_they_are(case, backend):
     """Read-only and non-contiguous arrays give the same bits, and no input is written to."""
@@ -288,7 +288,7 @@ def check_conv_problem(case, size, backend):
         check_rule_b(case, arrays, case.run(arrays), "float32")
 
 
-@pytest.mark.parametrize("backend", backends())
+@pytest.mark.parametrize("backend", EVERYWHERE)
 @pytest.mark.parametrize(
     "case, size", conv_problem_cases("sample"), ids=lambda v: getattr(v, "label", "")
 )

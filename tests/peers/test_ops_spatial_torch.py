@@ -11,12 +11,12 @@ import torch.nn.functional as T
 
 import fastconv as fc
 from fastconv import functional as F
-from fastconv.backend import backends
+from tests.places import IN_FLOAT64
 
 pytestmark = pytest.mark.peers
 
 
-@pytest.fixture(params=backends(), autouse=True)
+@pytest.fixture(params=IN_FLOAT64, autouse=True)
 def backend(request):
     with fc.use_backend(request.param):
         yield request.param
