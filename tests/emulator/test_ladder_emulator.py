@@ -1,6 +1,8 @@
 """The ladder of the dense convolution in the emulator: every step gives the reference's bits, and
 each asks global memory less often than the one before it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_each_step_asks_global_memory_less_often(window):
     p = problem(1, (16, 16), 32, 64, (window, window), pad=pad)
     rows = {step: counters(step, p) for step in STEPS}
     requests = [total(rows[step], "global", "read", "requests") for step in STEPS]
-    assert all(a > b for a, b in zip(requests, requests[1:], strict=False)), requests
+    assert all(a > b for a, b in pairwise(requests)), requests
     # what the heads of the files say: 16 times fewer loads, then 16 bytes each and larger tiles
     assert requests[0] > 14 * requests[1] > 14 * 14 * requests[2]
 

@@ -24,7 +24,10 @@ __global__ void step1(Geometry g, int64_t count, const float* x, const float* w,
       const float* in = inputs_at(g, x, window, r, s);
       if (!in) continue;
       const float* weights = weights_at(g, w, k, r, s);
-      for (int c = 0; c < g.c; ++c) acc += in[c] * weights[c];
+      for (int c = 0; c < g.c; ++c) {
+        const float value = in[c];  // a line of its own: a trace counts by lines
+        acc += value * weights[c];
+      }
     }
   }
   y[at] = acc;

@@ -27,7 +27,7 @@ static_assert(kTileM % kLinesAtOnce == 0 && kTileN == kLinesAtOnce, "a thread co
 
 // grid (tiles of pixels, tiles of K); a turn is 16 channels of a tap
 __global__ void step4(Geometry g, int turns, Divider by_chunks, Divider by_s, const float* x,
-                           const float* w, float* y) {
+                      const float* w, float* y) {
   float* const ring = shared_memory<float>();  // (kStages, kTileM + kTileN, kPitch)
   const int pixel0 = static_cast<int>(blockIdx.x) * kTileM;
   const int k0 = static_cast<int>(blockIdx.y) * kTileN;
@@ -76,8 +76,8 @@ void conv2d_step4(const Conv2dProblem& a, const float* x, const float* w, float*
   const Geometry g(a);
   const int chunks = ceil_div(g.c, kDepth);
   const dim3 grid(ceil_div(g.pixels, kTileM), ceil_div(g.k, kTileN));
-  launch(step4, grid, kBlock, kStages * kElements * sizeof(float), stream, g,
-         g.r * g.s * chunks, Divider(chunks), Divider(g.s), x, w, y);
+  launch(step4, grid, kBlock, kStages * kElements * sizeof(float), stream, g, g.r * g.s * chunks,
+         Divider(chunks), Divider(g.s), x, w, y);
 }
 
 }  // namespace fc::cuda::ladder
