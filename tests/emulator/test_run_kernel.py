@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from fastconv.backend.select import backends
 from fastconv.bench import run_kernel as ladder
-from fastconv.errors import ArgumentError, DeviceError
+from fastconv.cli import app
+from fastconv.errors import ArgumentError, DeviceError, EmulatorError
 
 LADDER = Path(__file__).parents[2] / "csrc" / "cuda" / "ladder"
 needs_emulator = pytest.mark.skipif(
@@ -123,6 +125,16 @@ def test_a_missing_emulator_is_told_with_its_remedy(monkeypatch):
 def test_wrong_requests(arguments, text):
     with pytest.raises(ArgumentError, match=text):
         ladder.run_kernel(*arguments)
+
+
+def test_what_the_emulator_finds_is_exit_code_1(monkeypatch):
+    def race(*_):
+        raise EmulatorError("shared-memory race")
+
+    monkeypatch.setattr(ladder, "run_kernel", race)
+    out = CliRunner().invoke(app, ["run-kernel", "conv2d"])
+    assert out.exit_code == 1
+    assert out.stderr == "fastconv: shared-memory race\n"
 
 
 def test_a_wrong_request_is_one_line_and_exit_code_2():
