@@ -1,4 +1,4 @@
-"""The command line: fastconv {models, summary, bench, doctor}; `python -m fastconv` is the same.
+"""The command line: fastconv {models, summary, bench, run-kernel, doctor}, or python -m fastconv.
 
 Exit codes: 0 done, 1 something measured or checked is wrong, 2 the request itself is wrong (one
 line says why), 130 interrupted.
@@ -15,7 +15,8 @@ from rich.table import Table
 import fastconv as fc
 from fastconv import bench as benchmark
 from fastconv import doctor as check
-from fastconv.errors import FastconvError
+from fastconv.bench import run_kernel as ladder
+from fastconv.errors import EmulatorError, FastconvError
 
 app = typer.Typer(
     help="Convolutional networks: what they are, what they cost, how fast they run here.",
@@ -94,6 +95,30 @@ def bench(
     if report.interrupted:
         raise typer.Exit(130)
     if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run_kernel(
+    kernel: Annotated[str, typer.Argument(help="conv2d or depthwise")],
+    step: Annotated[int, typer.Option(help="from 1, the naive kernel, on")] = 1,
+    trace: Annotated[bool, typer.Option("--trace", help="memory traffic per source line")] = False,
+    n: Annotated[int, typer.Option("--n", help="images")] = 1,
+    h: Annotated[int, typer.Option("--h", help="rows")] = 16,
+    w: Annotated[int, typer.Option("--w", help="columns")] = 16,
+    c: Annotated[int, typer.Option("--c", help="channels, a multiple of 4")] = 32,
+    k: Annotated[
+        int | None, typer.Option("--k", help="output channels; 64, and c of depthwise")
+    ] = None,
+) -> None:
+    """Run a step of a ladder of CUDA kernels (csrc/cuda/ladder) in the emulator: no GPU needed."""
+    try:
+        run = ladder.run_kernel(kernel, step, n, h, w, c, k)
+    except EmulatorError as error:
+        print(f"fastconv: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    ladder.show(run, trace, Console())
+    if run.wrong:
         raise typer.Exit(1)
 
 

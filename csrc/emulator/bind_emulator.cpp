@@ -50,6 +50,7 @@ py::list kernel_list() {
     row["kernel"] = locate(k.kernel + 1).function;
     row["launches"] = k.launches;
     row["blocks"] = k.blocks;
+    row["threads"] = k.threads;
     row["shared_bytes"] = k.shared_bytes;
     result.append(row);
   }

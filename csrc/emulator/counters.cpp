@@ -79,13 +79,14 @@ void add_wavefronts(const Request& r, Counter& c) {
 
 }  // namespace
 
-void begin_counting(uint32_t kernel, size_t shared_bytes) {
+void begin_counting(uint32_t kernel, int threads, size_t shared_bytes) {
   Log& l = log();
   l.kernel = kernel;
   l.instructions.clear();
   if (!now.count) return;
-  KernelCount& k = l.kernels.try_emplace(kernel, KernelCount{kernel, 0, 0, 0}).first->second;
+  KernelCount& k = l.kernels.try_emplace(kernel, KernelCount{kernel, 0, 0, 0, 0}).first->second;
   ++k.launches;
+  k.threads = std::max(k.threads, threads);
   k.shared_bytes = std::max(k.shared_bytes, shared_bytes);
 }
 

@@ -25,7 +25,7 @@ struct Counter {
   int64_t ideal;      // transfers if the same bytes lay side by side
 };
 
-void begin_counting(uint32_t kernel, size_t shared_bytes);
+void begin_counting(uint32_t kernel, int threads, size_t shared_bytes);
 // The running thread's access.
 void count(Space space, uintptr_t address, size_t bytes, AccessKind kind, const void* pc);
 // The block's accesses become counters.
@@ -36,6 +36,7 @@ std::vector<Counter> counters();
 struct KernelCount {
   uint32_t kernel;
   int64_t launches, blocks;
+  int threads;          // of a block, the most of a launch
   size_t shared_bytes;  // the most of a launch
 };
 std::vector<KernelCount> kernel_counts();

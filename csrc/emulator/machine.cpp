@@ -262,7 +262,7 @@ void run(const Launch& launch, void (*body)(const void*)) {
     now.kernel = false;
     Fiber::leave();
   });
-  begin_counting(launch.kernel, launch.shared_bytes);
+  begin_counting(launch.kernel, m.threads_of_block, launch.shared_bytes);
   const int64_t blocks = int64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   for (int b : arranged(blocks)) {
     const unsigned x = launch.grid.x, y = launch.grid.y, u = static_cast<unsigned>(b);

@@ -4,6 +4,7 @@
 //   y[n,p,q,c] = sum_{r,s} x[n, p + r - pad_top, q + s - pad_left, c] * w[c,r,s]
 //
 // 3x3, stride 1, dilation 1, x (N,H,W,C), w (C,3,3), y (N,P,Q,C), float32, C a multiple of 4.
+// `fastconv run-kernel depthwise --step 1 --trace` shows what each costs.
 #pragma once
 
 #include "conv2d.h"
