@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from tools.gpu.process import how_it_ended, run_limited
 from tools.gpu.store import ROOT
 
 FOLDER = ROOT / "build" / "gpu_check"
@@ -15,12 +16,10 @@ def _call(command, log, seconds):
     with log.open("a") as file:
         file.write("$ " + " ".join(map(str, command)) + "\n")
         file.flush()
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, timeout=seconds
-        )
+        done = run_limited(command, seconds, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
-        return {"error": f"{command[0]} ended with {done.returncode}\n{tail}"}
+        return {"error": f"{how_it_ended(command[0], done.returncode)}\n{tail}"}
     return {}
 
 
@@ -58,6 +57,6 @@ def items(out, seconds):
     compile_all = ["cmake", "--build", FOLDER, "--target", "_cpu", "_cuda", "-j", os.cpu_count()]
     return [
         ("configure", lambda: _call(_configure(), log, end - time.monotonic())),
-        ("compile", lambda: _call([str(c) for c in compile_all], log, end - time.monotonic())),
+        ("compile", lambda: _call(compile_all, log, end - time.monotonic())),
         ("import", _import),
     ]

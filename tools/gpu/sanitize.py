@@ -13,6 +13,7 @@ import numpy as np
 from tests.native.conv2d_case import DIRECTIONS, operands, run
 from tools.gpu.correctness import PROBLEMS, chosen_cases
 from tools.gpu.device import OnDevice
+from tools.gpu.process import how_it_ended, run_limited
 from tools.gpu.store import ROOT
 
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -45,15 +46,14 @@ def _call(program, tool, suite, seconds):
         *(["--report-api-errors", "no"] if tool == "memcheck" else []),
         *(sys.executable, str(ROOT / "tools" / "gpu_check.py"), "--suite", suite),
     ]
-    done = subprocess.run(
-        command, cwd=ROOT, timeout=seconds, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    done = run_limited(
+        command, seconds, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     summary = re.findall(r"^=+ (.*SUMMARY.*)$", done.stdout, re.M)
     facts = {"summary": summary[-1] if summary else None}
     if done.returncode or not summary:
         text = done.stdout if len(done.stdout) < 2000 else done.stdout[:1200] + done.stdout[-700:]
-        facts["error"] = f"{tool} ended with {done.returncode}\n{text}"
+        facts["error"] = f"{how_it_ended(tool, done.returncode)}\n{text}"
     return facts
 
 
