@@ -57,10 +57,15 @@ def step(work, mode):
 def convolution(problem, x, w, gy):
     """Functions for "fwd", "dgrad" and "wgrad" of one convolution of NHWC and OHWI arrays."""
     torch.set_num_threads(thread_count())
+    return convolution_passes(problem, *map(torch.from_numpy, (x, w, gy)))
+
+
+def convolution_passes(problem, x, w, gy):
+    """The same of tensors, on any device."""
     top, bottom, left, right = problem.pad
     if (top, left) != (bottom, right):
         raise ArgumentError(f"layers: PyTorch pads both sides alike, the problem has {problem.pad}")
-    images, weights, gradient = (torch.from_numpy(a).permute(0, 3, 1, 2) for a in (x, w, gy))
+    images, weights, gradient = (a.permute(0, 3, 1, 2) for a in (x, w, gy))
     stride, padding, dilation, groups = (
         problem.stride,
         (top, left),
