@@ -171,6 +171,21 @@ def test_arrays_that_begin_inside_a_vector_give_the_same_bits(name, direction):
         np.testing.assert_array_equal(run(TABLE, p, direction, algorithm, a, shifted(b)), expected)
 
 
+@pytest.mark.parametrize("name", ["tile of 128 x 64", "1x1, tile of 128 x 128"])
+def test_sums_of_arrays_that_begin_inside_a_vector(name):
+    """They go by smaller tiles, and so by more sums of tiles."""
+    p = PROBLEMS[name]
+    x, w = operands(p, "fwd", np.float32, integers=True)
+    ours = epilogue_of(p, np.random.default_rng(3), residual=False)
+    theirs = in_float64(ours)
+    y64 = truth(p, "fwd", x, w, epilogue=theirs)
+    for algorithm in fitting(p):
+        came = run(TABLE, p, "fwd", algorithm, shifted(x), w, epilogue=ours)
+        np.testing.assert_array_equal(came, y64)
+        np.testing.assert_array_equal(ours.sums, theirs.sums)
+        ours.sums[...] = np.nan
+
+
 # ---- matrix product
 
 

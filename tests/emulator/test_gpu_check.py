@@ -187,3 +187,20 @@ def test_layers_are_those_of_all_five_networks_and_named_uniquely():
     assert rows[0][1] == "resnet50"
     names = [name for name, _ in layers.items(Emulated(), reduced=False)]
     assert len(names) == len(set(names)) == 3 * len(rows)
+
+
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_verdict_of_a_sanitizer(tmp_path):
+    good = script(tmp_path / "good", "echo '========= ERROR SUMMARY: 0 errors'")
+    assert sanitize._call(good, "memcheck", "layers", 10) == {"summary": "ERROR SUMMARY: 0 errors"}
+    bad = script(tmp_path / "bad", "echo '========= ERROR SUMMARY: 2 errors'; exit 77")
+    assert "memcheck ended with 77" in sanitize._call(bad, "memcheck", "layers", 10)["error"]
+    silent = script(tmp_path / "silent", "exit 0")  # it never ran
+    assert "error" in sanitize._call(silent, "racecheck", "layers", 10)
+    slow = script(tmp_path / "slow", "sleep 30 & wait")
+    assert "not done in time" in sanitize._call(slow, "initcheck", "layers", 1)["error"]

@@ -43,11 +43,20 @@ def _configure():
     ]
 
 
+USABLE = """
+import fastconv as fc
+from fastconv.backend.select import gpu_status
+print(gpu_status())
+assert len(fc.devices()) > 1, gpu_status()
+"""
+
+
 def _import():
     """In a process of its own: this one has seen fastconv without the module."""
-    code = "import fastconv as fc; print(*fc.devices()); assert len(fc.devices()) > 1"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    return {"devices": done.stdout.strip()} | ({"error": done.stderr} if done.returncode else {})
+    done = subprocess.run([sys.executable, "-c", USABLE], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        return {"error": f"{done.stderr.splitlines()[-1]}\n{done.stderr}"}
+    return {"gpus": done.stdout.strip()}
 
 
 def items(out, seconds):

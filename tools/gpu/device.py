@@ -86,7 +86,7 @@ class Gpu:
         """Whether the context can still be used: after an illegal access it cannot."""
         try:
             self.synchronize()
-        except self.xp.cuda.runtime.CUDARuntimeError:
+        except Exception:  # CuPy's classes for the runtime's and the driver's errors differ
             return False
         return True
 
