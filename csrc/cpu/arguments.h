@@ -3,19 +3,10 @@
 
 #include <string>
 
-#include "activation.h"
+#include "activation_arguments.h"
 #include "cpu/arrays.h"
 
 namespace fc {
-
-// A fastconv.backend.activation.Activation.
-inline Activation activation_of(const py::handle& act) {
-  Activation a;
-  a.code = act.attr("code").cast<int>();
-  a.alpha = act.attr("alpha").cast<double>();
-  a.beta = act.attr("beta").cast<double>();
-  return a;
-}
 
 // a (..., C) seen as (rows, C)
 struct Matrix {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conv2d.h"
-#include "conv2d_tuple.h"
+#include "conv2d_arguments.h"
 #include "cpu/arguments.h"
 
 namespace fc {

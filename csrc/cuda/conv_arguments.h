@@ -1,7 +1,7 @@
 // The problem, epilogue, prologue and direction arguments of convolution and matrix product.
 #pragma once
 
-#include "conv2d_tuple.h"
+#include "conv2d_arguments.h"
 #include "cuda/arguments.h"
 #include "cuda/conv2d/direction.h"
 

@@ -42,6 +42,7 @@ PROBLEMS = {
     "depthwise with multiplier": problem(1, (7, 7), 6, 12, (3, 3), pad=SAME, groups=6),
     "padding beyond the image": problem(1, (3, 3), 4, 4, (3, 3), pad=(4, 4, 4, 4)),
     "one pixel": problem(1, (1, 1), 4, 4, (1, 1)),
+    "many tiles to add up": problem(1, (184, 184), 3, 5, (1, 1)),
     "empty batch": problem(0, (5, 5), 4, 4, (3, 3), pad=SAME),
 }
 ALGORITHMS = ("implicit", "im2col", "1x1")
@@ -90,6 +91,9 @@ def test_all_small_problems_that_broke_kernels_elsewhere(part):
             assert [text for text in wrong if text] == [], p
 
 
+EPILOGUES = ["3x3", "1x1", "odd channels", "groups", "tile of 128 x 64"]
+
+
 def epilogue_of(p, rng, act="relu", residual=True, sums=True):
     def draw(*shape):
         return rng.integers(-2, 3, shape).astype(np.float32)
@@ -110,7 +114,7 @@ def in_float64(epilogue):
 
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("sums", [False, True])
-@pytest.mark.parametrize("name", ["3x3", "1x1", "odd channels", "groups", "tile of 128 x 64"])
+@pytest.mark.parametrize("name", [*EPILOGUES, "many tiles to add up", "empty batch"])
 def test_epilogue(name, sums, residual):
     p = PROBLEMS[name]
     x, w = operands(p, "fwd", np.float32, integers=True)

@@ -88,7 +88,7 @@ void implicit_fwd(const Conv2dProblem& p, const T* x, const T* w, T* y, const Pr
   } else {
     run<T, 1>(p, x, w, prologue, out, plan, stream);
   }
-  if (sums) add_column_sums(out.sums, epilogue.sums, plan.row_tiles, 2 * p.k, stream);
+  if (sums) add_tile_sums(plan, p.n * p.p * p.q, p.k, workspace, epilogue.sums, stream);
 }
 
 template void implicit_fwd(const Conv2dProblem&, const float*, const float*, float*,

@@ -2,10 +2,10 @@
 // one tap of N channels and goes through pixels one by one.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
 #include "cuda/depthwise/any_window.h"
 #include "cuda/depthwise/load_pixels.h"
 #include "cuda/depthwise/strips.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

@@ -3,9 +3,9 @@
 // threads read neighbours.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
 #include "cuda/depthwise/image.h"
 #include "cuda/depthwise/tiles.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

@@ -11,10 +11,10 @@
 // Error bound: |gw - gw64| <= c * sqrt(N*P*Q) * eps * sum |x gy| with c = 1.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
 #include "cuda/depthwise/image.h"
 #include "cuda/depthwise/load_pixels.h"
 #include "cuda/depthwise/strips.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

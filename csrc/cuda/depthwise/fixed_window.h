@@ -10,9 +10,9 @@
 // transposed into shared memory once per block; a thread holds one row of the window at a time.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
 #include "cuda/depthwise/image.h"
 #include "cuda/depthwise/tiles.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

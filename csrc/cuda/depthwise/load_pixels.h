@@ -2,7 +2,7 @@
 // of the image, 0 outside.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

@@ -1,10 +1,10 @@
 // Which kernel computes the gradient by w, and what it keeps in the workspace.
 #pragma once
 
-#include "cuda/conv2d/sum_rows.h"
 #include "cuda/depthwise/any_wgrad.h"
 #include "cuda/depthwise/choose.h"
 #include "cuda/depthwise/fixed_wgrad.h"
+#include "cuda/gemm/sum_rows.h"
 
 namespace fc::cuda {
 

@@ -1,9 +1,9 @@
 // What the kernels that write an image keep in the workspace.
 #pragma once
 
-#include "cuda/conv2d/sum_rows.h"
 #include "cuda/depthwise/image_kernel.h"
 #include "cuda/depthwise/transpose_taps.h"
+#include "cuda/gemm/sum_rows.h"
 
 namespace fc::cuda {
 

@@ -89,7 +89,7 @@ void gemm(const GemmSizes& s, const T* a, const T* b, T* c, const Prologue<T>& p
   } else {
     run<T, 1>(s, a, b, through, on_b, out, plan, stream);
   }
-  if (sums) add_column_sums(out.sums, epilogue.sums, plan.row_tiles, 2 * s.n, stream);
+  if (sums) add_tile_sums(plan, s.m, s.n, workspace, epilogue.sums, stream);
 }
 
 template void gemm(const GemmSizes&, const float*, const float*, float*, const Prologue<float>&,

@@ -1,8 +1,8 @@
 // Where results go and what happens to them on the way: act(acc * scale + shift + residual).
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
 #include "cuda/device/divide.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

@@ -2,8 +2,8 @@
 // depends on the sizes alone, so that results do, too.
 #pragma once
 
-#include "cuda/gemm/column_sums.h"
 #include "cuda/gemm/product_kernel.h"
+#include "cuda/gemm/sum_rows.h"
 
 namespace fc::cuda {
 
@@ -44,9 +44,13 @@ struct ProductPlan {
                ? 0
                : splits.count * batches * rows * columns * static_cast<int64_t>(sizeof(float));
   }
-  // (row_tiles, 2, all columns), of the plan or of its scalar twin, which has more tiles
-  static int64_t sums_bytes(int64_t rows, int64_t columns) {
+  // Of column sums: those of the row tiles (row_tiles, 2, all columns), of the plan or of its
+  // scalar twin, which has more tiles, and what adding them up needs.
+  static int64_t tile_sums_bytes(int64_t rows, int64_t columns) {
     return ceil_div(rows, 64) * 2 * columns * static_cast<int64_t>(sizeof(double));
+  }
+  static int64_t sums_bytes(int64_t rows, int64_t columns) {
+    return tile_sums_bytes(rows, columns) + sum_rows_workspace(ceil_div(rows, 64), 2 * columns);
   }
 
   // For operands that do not begin where vectors may. The splits stay: they decide about bits.
@@ -81,6 +85,16 @@ void run_product(const Problem& problem, const ProductPlan& plan, int64_t rows, 
     launch_product<SmallTile>(problem, m, n, z, plan.splits, stream);
   }
   if (plan.splits.count > 1) launch_reduce_splits(problem, m, n, z, plan.splits, vectors, stream);
+}
+
+// sums (2, columns) of what the row tiles wrote at the beginning of the workspace.
+inline void add_tile_sums(const ProductPlan& plan, int64_t rows, int64_t columns, void* workspace,
+                          double* sums, Stream stream) {
+  if (columns == 0) return;
+  if (plan.row_tiles == 0) return fill_zero(sums, 2 * columns * sizeof(double), stream);
+  void* const scratch = static_cast<char*>(workspace) + ProductPlan::tile_sums_bytes(rows, columns);
+  sum_rows(static_cast<const double*>(workspace), plan.row_tiles, 2 * columns, 2 * columns, sums,
+           scratch, stream);
 }
 
 }  // namespace fc::cuda

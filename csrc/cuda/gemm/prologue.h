@@ -2,7 +2,7 @@
 // shift), per channel. Padding stays 0.
 #pragma once
 
-#include "cuda/conv2d/epilogue.h"
+#include "cuda/gemm/epilogue.h"
 
 namespace fc::cuda {
 

@@ -2,9 +2,9 @@
 // warps of a block, and if there are many rows also several blocks, share the rows.
 #include <algorithm>
 
-#include "cuda/conv2d/sum_rows.h"
 #include "cuda/device/divide.h"
 #include "cuda/device/launch.h"
+#include "cuda/gemm/sum_rows.h"
 
 namespace fc::cuda {
 namespace {
