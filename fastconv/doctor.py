@@ -33,7 +33,9 @@ def examine() -> Report:
         "ISA": machine.isa(),
         "threads": str(machine.thread_count()),
         "CUDA kernels": "built" if gpu.CUDA_BUILT else "not built (no nvcc, or not wanted)",
-        "emulator": "built" if "emulator" in select.backends() else "not built",
+        "emulator": "built"
+        if "emulator" in select.backends()
+        else "not built (compiled at its first use)",
         "GPU": select.gpu_status(),
         "devices": ", ".join(fc.devices()),
     }

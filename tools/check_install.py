@@ -89,7 +89,9 @@ def check_archives(sdist: Path, wheel: Path) -> None:
     check(not built, f"{sdist.name} carries build products: {built}")
     names = set(zipfile.ZipFile(wheel).namelist())
     native = sorted(name.partition(".")[0] for name in names if name.endswith(".so"))
-    # the emulator is for development installs
+    # the emulator is compiled at its first use, from the sources inside
+    for name in ["CMakeLists.txt", "cmake/FastconvCuda.cmake", "csrc/emulator/machine.cpp"]:
+        check(f"fastconv/sources/{name}" in names, f"{wheel.name} lacks the source {name}")
     wanted = ["fastconv/_cpu", "fastconv/_cuda"] if nvcc() else ["fastconv/_cpu"]
     check(native == wanted, f"{wheel.name} has the native modules {native}, expected {wanted}")
     strangers = {n for n in names if not re.match(r"fastconv(/|-[^/]+\.dist-info/)", n)}
@@ -134,6 +136,23 @@ def report_size(environment: Path, python: Path) -> None:
     print(f"  import fastconv: {best('fastconv'):.0f} ms, of it numpy {best('numpy'):.0f} ms")
 
 
+def use_emulator(python: Path, wheel: Path, folder: Path) -> None:
+    """The extra, the first use that compiles, and a second one that does not."""
+    install(python, Path(f"{wheel}[emulator]"))
+    ladder = [python, "-m", "fastconv", "run-kernel", "conv2d", "--step", "3", "--trace"]
+    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    begin = time.perf_counter()
+    first = succeed(*ladder, folder=folder, **cache)
+    print(f"  first run-kernel, which compiles the emulator: {time.perf_counter() - begin:.0f} s")
+    check("compiling the emulator" in first, f"nothing said of compiling:\n{first}")
+    begin = time.perf_counter()
+    second = succeed(*ladder, folder=folder, **cache)
+    print(f"  second run-kernel: {time.perf_counter() - begin:.1f} s")
+    check("compiling" not in second, f"compiled again:\n{second}")
+    for text in ["is equal to the reference", "step3_register_tile.cu"]:
+        check(text in second, f"run-kernel does not print {text!r}:\n{second}")
+
+
 def without_compiler(folder: Path, sdist: Path) -> None:
     """No compiler: the error names the fix; with FASTCONV_NATIVE=OFF the same machine succeeds."""
     python = clean_environment(folder / "bare")
@@ -163,6 +182,8 @@ def main() -> int:
         install(python, wheel)
         use(python, native=True)
         report_size(folder / "core", python)
+        print("pip install 'fastconv[emulator]':", flush=True)
+        use_emulator(python, wheel, folder)
         print("without a compiler:", flush=True)
         without_compiler(folder, sdist)
     print("installations: all fine")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastconv.backend import reference
+from fastconv.backend.emulator import emulator_is_built, emulator_table
 from fastconv.backend.gpu import CUDA_BUILT, cuda_table, find_gpus
 from fastconv.errors import ArgumentError, DeviceError, MetaError
 
@@ -19,11 +20,6 @@ if NATIVE_BUILT:
 else:
     _TABLES = {"reference": reference}
 
-if importlib.util.find_spec("fastconv._emulator") is not None:
-    from fastconv.backend import emulator
-
-    _TABLES["emulator"] = emulator.TABLE
-
 
 class _Local(threading.local):
     table = _TABLES.get("cpu", reference)
@@ -33,8 +29,8 @@ _local = _Local()
 
 
 def backends() -> list[str]:
-    """Names that `use_backend` takes here."""
-    return list(_TABLES)
+    """Names that `use_backend` takes here at once; "emulator" only where it is built already."""
+    return [*_TABLES, *(["emulator"] if emulator_is_built() else [])]
 
 
 def table_for(arrays):
@@ -65,15 +61,20 @@ def _table_for_others(arrays):
 
 @contextmanager
 def use_backend(name: str):
-    """Run every op inside the block on one table: "cpu", "reference" or, where it is built,
-    "emulator". Per thread; blocks nest."""
-    if name not in _TABLES:
+    """Run every op inside the block on one table: "cpu", "reference" or "emulator" (compiled at
+    its first use if it is not built: `pip install 'fastconv[emulator]'`). Per thread; blocks
+    nest."""
+    if name == "emulator":
+        table = emulator_table()
+    elif name in _TABLES:
+        table = _TABLES[name]
+    else:
         raise ArgumentError(
-            f"use_backend: name must be one of {backends()}, got {name!r}"
+            f"use_backend: name must be one of {[*_TABLES, 'emulator']}, got {name!r}"
             + ("" if NATIVE_BUILT else " (fastconv was built with FASTCONV_NATIVE=OFF)")
         )
     before = _local.table
-    _local.table = _TABLES[name]
+    _local.table = table
     try:
         yield
     finally:

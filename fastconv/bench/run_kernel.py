@@ -16,11 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fastconv.backend import Conv2dProblem, backends, reference
-from fastconv.errors import ArgumentError, DeviceError
-
-if "emulator" in backends():
-    from fastconv.backend import emulator
+from fastconv.backend import Conv2dProblem, reference
+from fastconv.backend.emulator import emulator_options, emulator_table
+from fastconv.errors import ArgumentError
 
 __all__ = ["STEPS", "KernelRun", "Line", "run_kernel", "show"]
 
@@ -75,11 +73,7 @@ def run_kernel(
     """Step `step` of the ladder `kernel` on x (n, h, w, c) with a 3x3 window, stride 1, padding 1
     and k output channels (none given: 64, and c of depthwise). Inputs are small integers."""
     problem = _problem(kernel, step, n, h, w, c, k)
-    if "emulator" not in backends():
-        raise DeviceError(
-            "run-kernel needs the emulator of CUDA kernels, which was not built: "
-            "FASTCONV_EMULATOR=ON pip install ."
-        )
+    extension = emulator_table().extension
     rng = np.random.default_rng(0)
     # integers, with sums below 2^24: exact in float32 in every order
     x, weights = (
@@ -89,10 +83,9 @@ def run_kernel(
     expected = np.empty(problem.y_shape, np.float32)
     reference.conv2d_fwd(x, weights, expected, problem, "reference", None)
     y = np.full_like(expected, np.nan)
-    extension = emulator.TABLE.extension
     extension.reset_counters()
     try:
-        with emulator.emulator_options(count=True):
+        with emulator_options(count=True):
             getattr(extension, f"ladder_{kernel}")(step, x, weights, y, problem, 0)
         (launch,) = extension.kernel_counts()
         lines = _lines(extension.counters())

@@ -2,7 +2,7 @@
 
 With Tensors in, Tensors come out. With NumPy or CuPy arrays only, nothing is recorded and the same
 kind of array comes out. layout="NCHW" (functions that have images) takes and gives NCHW and OIHW
-arrays.
+arrays. out=: functions that one op computes write their result there (core/out.py).
 """
 
 from functools import wraps
@@ -10,7 +10,9 @@ from inspect import Parameter, signature
 
 import numpy as np
 
-from fastconv.core.state import no_grad
+from fastconv.core.out import check_kind, check_place
+from fastconv.core.spec import Spec
+from fastconv.core.state import no_grad, overridden
 from fastconv.core.tensor import Tensor
 from fastconv.errors import ArgumentError, RegistryError
 
@@ -36,22 +38,32 @@ def as_tensor(a, like: Tensor | None = None) -> Tensor:
     return Tensor(a if a.flags.c_contiguous else a.copy(order="C"))
 
 
-def function(f=None, *, images=()):
-    """Decorator. images: parameters with NHWC or OHWI arrays or shapes; f then takes layout=."""
+def function(f=None, *, images=(), out=False):
+    """Decorator. images: parameters with NHWC or OHWI arrays or shapes; f then takes layout=.
+    out: f is one op with one new result; it then takes out=."""
     if f is None:
-        return lambda f: function(f, images=images)
+        return lambda f: function(f, images=images, out=out)
     if f.__name__ in FUNCTIONS:
         raise RegistryError(f"function {f.__name__!r} is registered twice")
     own = signature(f)
     names = tuple(own.parameters)
+    takes_out = out
 
     @wraps(f)
-    def call(*args, layout="NHWC", **kwargs):
+    def call(*args, layout="NHWC", out=None, **kwargs):
         for theirs, ours in _TORCH_SPELLING.items() if kwargs else ():
             if theirs in kwargs and theirs not in names:
                 raise ArgumentError(f"{f.__name__}: {theirs}= is PyTorch's spelling; use {ours}=")
+        if out is not None:
+            if not takes_out:
+                raise ArgumentError(f"{f.__name__}: takes no out=")
+            check_kind(f.__name__, out, (*args, *kwargs.values()))
         if layout != "NHWC":
-            return _in_nchw(call, names, images, layout, args, kwargs)
+            return _in_nchw(call, names, images, layout, out, args, kwargs)
+        if out is not None:
+            with overridden("out", (f.__name__, out)):
+                call(*args, **kwargs)
+            return out
         if args and type(args[0]) is Tensor:
             return f(*args, **kwargs)
         values = (*args, *kwargs.values())
@@ -62,9 +74,12 @@ def function(f=None, *, images=()):
             named = {k: as_tensor(v) if is_array(v) else v for k, v in kwargs.items()}
             return _unwrap(f(*wrapped, **named))
 
+    shown = list(own.parameters.values())
     if images:
-        layout = Parameter("layout", Parameter.KEYWORD_ONLY, default="NHWC")
-        call.__signature__ = own.replace(parameters=[*own.parameters.values(), layout])
+        shown.append(Parameter("layout", Parameter.KEYWORD_ONLY, default="NHWC"))
+    if takes_out:
+        shown.append(Parameter("out", Parameter.KEYWORD_ONLY, default=None))
+    call.__signature__ = own.replace(parameters=shown)
     FUNCTIONS[f.__name__] = call
     return call
 
@@ -81,7 +96,7 @@ def _unwrap(y):
     return y
 
 
-def _in_nchw(call, names, images, layout, args, kwargs):
+def _in_nchw(call, names, images, layout, out, args, kwargs):
     if layout != "NCHW" or not images:
         known = "'NHWC' or 'NCHW'" if images else "'NHWC'"
         raise ArgumentError(f"{call.__name__}: layout must be {known}, got {layout!r}")
@@ -90,7 +105,12 @@ def _in_nchw(call, names, images, layout, args, kwargs):
         if (a := named.get(name)) is not None:
             named[name] = _transposed(a, _TO_NHWC)
     y = call(**named)
-    return _transposed(y, _TO_NCHW)
+    if out is None:
+        return _transposed(y, _TO_NCHW)
+    y = y.transpose(_TO_NCHW)
+    check_place(call.__name__, out, Spec(y.shape, y.dtype), [y])
+    out[...] = y
+    return out
 
 
 def _transposed(a, axes):

@@ -13,6 +13,7 @@ from typing import ClassVar, dataclass_transform
 
 from fastconv.backend import table_for
 from fastconv.core.autocast import cast_inputs
+from fastconv.core.out import check_place
 from fastconv.core.spec import Spec
 from fastconv.core.state import state
 from fastconv.core.tensor import Tensor
@@ -139,13 +140,19 @@ class Op:
             meta = trace.meta
             K = table_for([None if type(a) is Spec else a for a in arrays] if meta else arrays)
             empty = Spec if meta else K.empty
+        given = state.out
+        if given is not None:
+            # for this op only: its backend may run others
+            state.out = None
+            (spec,) = specs
+            check_place(*given, spec, arrays)
         out, buffers = [], []
         for s in specs:
             if s.alias is not None:
                 out.append(Spec(s.shape, s.dtype) if meta else self.view(arrays[s.alias], s))
                 buffers.append(inputs[s.alias]._buffer)
             else:
-                out.append(empty(s.shape, s.dtype))
+                out.append(empty(s.shape, s.dtype) if given is None else given[1])
                 buffers.append(
                     Buffer("activation")
                     if trace is None

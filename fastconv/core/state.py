@@ -13,6 +13,7 @@ class _State(threading.local):
     trace = None  # the innermost active Trace
     autocast = None  # dtype that ops of class "low" are cast to
     algorithm = None  # name forced by use_algorithm
+    out = None  # (function, array): where the next op puts its result, once
     precision = "default"  # of float32 arithmetic; one value for the process
 
 

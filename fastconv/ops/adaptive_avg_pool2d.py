@@ -53,14 +53,14 @@ def check_map(name, x):
     return n, h, w, c
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def adaptive_avg_pool2d(x, output_size):
     """x (N, H, W, C) -> (N, P, Q, C), output_size an int or (P, Q). Raises ShapeError, DTypeError,
     ArgumentError."""
     return AdaptiveAvgPool2d(pair(output_size, "adaptive_avg_pool2d: output_size"))(x)
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def global_avg_pool2d(x):
     """The mean of each map: x (N, H, W, C) -> (N, C). Raises ShapeError, DTypeError."""
     return GlobalAvgPool2d()(x)

@@ -30,7 +30,7 @@ class AdaptiveMaxPool2d(Op):
         return (gx,)
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def adaptive_max_pool2d(x, output_size):
     """x (N, H, W, C) -> (N, P, Q, C), output_size an int or (P, Q). Raises ShapeError, DTypeError,
     ArgumentError."""

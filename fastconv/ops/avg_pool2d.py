@@ -35,7 +35,7 @@ class AvgPool2d(Op):
         return (gx,)
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The mean of each window of x (N, H, W, C); gives (N, P, Q, C).
 

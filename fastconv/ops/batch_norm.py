@@ -140,7 +140,7 @@ def check_constants(name, momentum, eps):
     return float(momentum), float(eps)
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def batch_norm(
     x,
     gamma=None,

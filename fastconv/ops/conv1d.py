@@ -69,7 +69,7 @@ def _sides(padding):
     return (0, 0, *ends)
 
 
-@function
+@function(out=True)
 def conv1d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     """Convolve x (N, L, C) with w (K, R, C/groups), add b (K,); gives (N, P, K).
 

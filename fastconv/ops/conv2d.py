@@ -174,7 +174,7 @@ def weight_gradient(K, x, gy, problem):
     return gw
 
 
-@function(images=("x", "w"))
+@function(images=("x", "w"), out=True)
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     """Convolve x (N, H, W, C) with w (K, R, S, C/groups), add b (K,); gives (N, P, Q, K).
 

@@ -150,7 +150,7 @@ def _shape(value, name, axes):
     return tuple(value)
 
 
-@function(images=("gy", "w", "x_shape"))
+@function(images=("gy", "w", "x_shape"), out=True)
 def conv2d_input_grad(gy, w, x_shape, stride=1, padding=0, dilation=1, groups=1):
     """Gradient of conv2d by its input: gy (N, P, Q, K), w (K, R, S, C/groups) -> x_shape (N, H, W,
     C).
@@ -168,7 +168,7 @@ def conv2d_input_grad(gy, w, x_shape, stride=1, padding=0, dilation=1, groups=1)
     )(gy, w)
 
 
-@function(images=("x", "gy", "w_shape"))
+@function(images=("x", "gy", "w_shape"), out=True)
 def conv2d_weight_grad(x, gy, w_shape, stride=1, padding=0, dilation=1, groups=1):
     """Gradient of conv2d by its weights: x (N, H, W, C), gy (N, P, Q, K) -> w_shape (K, R, S,
     C/groups).

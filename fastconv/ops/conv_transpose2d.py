@@ -61,7 +61,7 @@ def _output_shape(x, w, stride, padding, output_padding, dilation, groups):
     return (n, *size, w.shape[3] * groups)
 
 
-@function(images=("x", "w"))
+@function(images=("x", "w"), out=True)
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """x (N, P, Q, K), w (K, R, S, C/groups), b (C,) -> (N, H, W, C); the order of arguments is
     PyTorch's.

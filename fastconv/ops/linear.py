@@ -71,7 +71,7 @@ class Linear(Op):
         return (gx, gw, gb)[: len(self.needs)]
 
 
-@function
+@function(out=True)
 def linear(x, w, b=None):
     """x (..., C) times w (K, C) transposed, plus b (K,); gives (..., K).
 

@@ -65,7 +65,7 @@ def pool2d_problem(name, x, window, stride, padding, dilation, ceil_mode) -> Poo
     return Pool2dProblem(n, h, w, c, *window, p, q, stride, padding, dilation)
 
 
-@function(images=("x",))
+@function(images=("x",), out=True)
 def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The largest value of each window of x (N, H, W, C); gives (N, P, Q, C).
 

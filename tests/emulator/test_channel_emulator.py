@@ -9,8 +9,10 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
 from tests.emulator.traffic import assert_coalesced, unaligned
+
+TABLE = emulator_table()
 
 EPS = np.finfo(np.float32).eps
 SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 3}]

@@ -9,8 +9,10 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE
+from fastconv.backend.emulator import emulator_table
 from tests.emulator.counting import sectors, sectors_per_request
+
+TABLE = emulator_table()
 
 SIZES = [1, 2, 3, 4, 5, 1023, 1024, 1025, 2051]
 

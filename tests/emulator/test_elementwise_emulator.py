@@ -10,7 +10,9 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE
+from fastconv.backend.emulator import emulator_table
+
+TABLE = emulator_table()
 
 RELU = Activation("relu")
 

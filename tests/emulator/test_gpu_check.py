@@ -11,12 +11,14 @@ if not {"emulator", "cpu"} <= set(backends()):
     pytest.skip("fastconv._emulator or _cpu is not built", allow_module_level=True)
 
 from fastconv.backend.cuda import DeviceTable
-from fastconv.backend.emulator import TABLE
+from fastconv.backend.emulator import emulator_table
 from tests.native.kernel_cases import CASES
 from tools import gpu_check
 from tools.gpu import correctness, layers, sanitize
 from tools.gpu.device import Emulated, OnDevice
 from tools.gpu.store import Store, run_items
+
+TABLE = emulator_table()
 
 REDUCED = ["--reduced", "--backend", "emulator", "--out"]
 

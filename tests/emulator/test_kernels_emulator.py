@@ -10,7 +10,9 @@ from tests.native.kernel_cases import CASES
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
+
+TABLE = emulator_table()
 
 SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
 EXACT = [name for name, case in CASES.items() if case.exact]

@@ -11,8 +11,10 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
 from tests.emulator.counting import launches, sectors, sectors_per_request, wavefronts
+
+TABLE = emulator_table()
 
 EPS = np.finfo(np.float32).eps
 # staged; a warp, its registers short and long; a block; streamed: each plan's first and last sizes,

@@ -13,8 +13,10 @@ from tests.native.kernel_case import ACTS
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE
+from fastconv.backend.emulator import emulator_table
 from tests.emulator.traffic import assert_coalesced, unaligned
+
+TABLE = emulator_table()
 
 EPS = np.finfo(np.float32).eps
 

@@ -9,9 +9,11 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
 from fastconv.errors import EmulatorError
 from tests.emulator.counting import launches, sectors, sectors_per_request
+
+TABLE = emulator_table()
 
 # around a vector, a block and a chunk of 4096; more tensors than one launch takes
 SIZES = [0, 1, 3, 4, 5, 0, 1023, 1024, 1025, 4095, 4096, 4097, 3 * 4096 + 2, *range(7, 230), 0]

@@ -12,7 +12,9 @@ if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
+
+TABLE = emulator_table()
 
 EPS = np.finfo(np.float32).eps
 INF, NAN = np.inf, np.nan

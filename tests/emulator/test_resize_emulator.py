@@ -10,13 +10,15 @@ from fastconv.backend.select import backends
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
-from fastconv.backend.emulator import TABLE
+from fastconv.backend.emulator import emulator_table
 from tests.emulator.test_pool_emulator import (
     check_displaced,
     efficiency,
     integers,
     new,
 )
+
+TABLE = emulator_table()
 
 EPS = np.finfo(np.float32).eps
 MODES = [("nearest", False), ("bilinear", False), ("bilinear", True)]

@@ -136,9 +136,9 @@ class Emulated:
 
     @functools.cached_property
     def table(self):
-        from fastconv.backend.emulator import TABLE
+        from fastconv.backend.emulator import emulator_table
 
-        return TABLE
+        return emulator_table()
 
     def machine(self):
         return {"gpu": "emulator"}
