@@ -6,11 +6,23 @@ if(FASTCONV_CUDA STREQUAL "OFF")
   return()
 endif()
 
-find_program(FASTCONV_NVCC nvcc HINTS "$ENV{CUDACXX}" "$ENV{CUDA_HOME}/bin" /usr/local/cuda/bin)
+# pip install nvidia-cuda-nvcc nvidia-cuda-runtime: into nvidia/cu13, and what comes after it. pip
+# builds with the environment's own interpreter, so this finds it in an isolated build too.
+execute_process(COMMAND "${Python_EXECUTABLE}" -c
+                        "import sysconfig; print(sysconfig.get_path('purelib'))"
+                OUTPUT_VARIABLE site_packages OUTPUT_STRIP_TRAILING_WHITESPACE)
+file(GLOB wheels LIST_DIRECTORIES ON "${site_packages}/nvidia/cu[0-9]*/bin")
+
+get_filename_component(cudacxx_folder "$ENV{CUDACXX}" DIRECTORY)
+find_program(FASTCONV_NVCC nvcc HINTS "${cudacxx_folder}" "$ENV{CUDA_HOME}/bin" ENV PATH
+             NO_DEFAULT_PATH)
+find_program(FASTCONV_NVCC nvcc PATHS ${wheels} /usr/local/cuda/bin NO_DEFAULT_PATH)
 if(FASTCONV_CUDA STREQUAL "ON")
   if(NOT FASTCONV_NVCC)
-    message(FATAL_ERROR "fastconv: FASTCONV_CUDA=ON, but there is no nvcc on the PATH or in "
-                        "CUDA_HOME. Install the CUDA toolkit, or leave FASTCONV_CUDA at AUTO.")
+    message(FATAL_ERROR "fastconv: FASTCONV_CUDA=ON, but there is no nvcc on the PATH, in CUDA_HOME "
+                        "or among the packages of this environment. Install the CUDA toolkit, or "
+                        "pip install nvidia-cuda-nvcc nvidia-cuda-runtime, or leave FASTCONV_CUDA "
+                        "at AUTO.")
   endif()
 endif()
 
@@ -45,5 +57,9 @@ set(CMAKE_CUDA_COMPILER "${FASTCONV_NVCC}")
 # for CMake's trial compilation only: every target names its own
 set(CMAKE_CUDA_ARCHITECTURES ${fastconv_cuda_archs})
 enable_language(CUDA)
+# the packages of PyPI have no libcudart.so, which CMake asks for although the static one is linked
+get_filename_component(nvcc_folder "${FASTCONV_NVCC}" DIRECTORY)
+find_library(CUDA_CUDART NAMES libcudart.so.13 libcudart.so.12 PATHS "${nvcc_folder}/../lib"
+             NO_DEFAULT_PATH)
 find_package(CUDAToolkit REQUIRED)
 set(fastconv_cuda_found ON)

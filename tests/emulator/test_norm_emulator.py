@@ -219,6 +219,15 @@ def test_layer_norm_of_any_width(c):
                     assert_close(a, b, 20 if c > 3 else 400)
 
 
+def test_layer_norm_of_no_channels():
+    """The mean of nothing is 0, as in the reference."""
+    x = np.empty((300, 0), np.float32)
+    nothing = np.empty(0, np.float32)
+    came, truth = (layer_norm(K, x, x, nothing, nothing) for K in (TABLE, reference))
+    for a, b in zip(came, truth, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_layer_norm_outputs_that_are_not_wanted():
     x, gy, gamma = draw(9, 20), draw(9, 20, seed=1), draw(20, seed=2)
     whole = layer_norm(TABLE, x, gy, gamma, gamma)
