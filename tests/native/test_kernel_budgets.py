@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import subprocess
+from fnmatch import fnmatch
 
 import pytest
 
 from tools import kernel_budgets as budgets
 
-ROOT = budgets.ROOT
 LOG = """
 ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function '_Z3onei' for 'sm_80'
@@ -77,6 +77,25 @@ def test_no_kernel_leaves_its_registers():
     assert not wrong, "\n".join(wrong)
 
 
+# kernels of 16-byte accesses: how they read (copies: cp.async, which passes the registers by), and
+# whether they store so too
+COPIES, LOADS = "LDGSTS.E.BYPASS*128*", "LDG.E.128*"
+WIDE = [
+    ("conv2d/implicit_fwd.cu", "product_kernel<*, 4> >", COPIES, True),
+    ("conv2d/implicit_dgrad.cu", "product_kernel<*, 4> >", COPIES, True),
+    ("conv2d/implicit_wgrad.cu", "product_kernel<*, 4> >", COPIES, True),
+    ("gemm/gemm.cu", "product_kernel<*, 4> >", COPIES, True),
+    ("conv2d/im2col.cu", "*<float, 4>", LOADS, True),
+    ("depthwise/fwd.cu", "depthwise_image_kernel<float, 4, *", LOADS, True),
+    ("depthwise/dgrad.cu", "depthwise_image_kernel<float, 4, *", LOADS, True),
+    ("depthwise/wgrad.cu", "depthwise_*wgrad_kernel<float, 4, *", LOADS, False),
+    ("norm/layer_norm.cu", "forward_kernel<Team<*, 4>, float>", LOADS, True),
+    ("pool/average.cu", "pool_gradient_kernel<4, *", LOADS, True),
+    ("resize/resize.cu", "resize_gradient_kernel<4, *", LOADS, True),
+    ("ladder/conv2d/step4_async_ring.cu", "*", COPIES, False),
+]
+
+
 def instructions(path):
     need(budgets.nvcc(), "no nvcc on the PATH or in CUDA_HOME")
     need(budgets.sass_tools(), "no cuobjdump and nvdisasm (pip install -e '.[sass]')")
@@ -99,15 +118,22 @@ def test_element_wise_kernels_move_16_bytes_at_once():
 
 
 @pytest.mark.full
-def test_copies_bypass_the_registers_from_sm_80_on():
-    kernels = instructions(ROOT / "tests" / "emulator" / "gemm_kernels.cu")
-    for arch, opcodes in kernels["fc::selftest::gemm<true>"].items():
-        wide = budgets.count(opcodes, "LDGSTS.E.BYPASS*128*")
-        assert bool(wide) == (arch >= 80), (arch, opcodes)
-        assert bool(budgets.count(opcodes, "LDG.E.128*")) == (arch < 80), (arch, opcodes)
-        assert bool(budgets.count(opcodes, "LDGDEPBAR*")) == (arch >= 80), (arch, opcodes)
-    for opcodes in kernels["fc::selftest::gemm<false>"].values():
-        assert budgets.count(opcodes, "LDG.E.128*") and not budgets.count(opcodes, "LDGSTS*")
+@pytest.mark.parametrize(("file", "kernel", "reads", "stores"), WIDE, ids=[w[0] for w in WIDE])
+def test_hot_kernels_move_16_bytes_at_once(file, kernel, reads, stores):
+    kernels = instructions(budgets.CSRC / "cuda" / file)
+    wide = {name: by for name, by in kernels.items() if fnmatch(name, kernel)}
+    assert wide
+    for name, by_arch in wide.items():
+        assert set(by_arch) == set(budgets.ARCHS)
+        for arch, opcodes in by_arch.items():
+            asynchronous = reads == COPIES and arch >= 80
+            assert budgets.count(opcodes, COPIES if asynchronous else LOADS), (name, arch)
+            # nothing of less than 16 bytes on the way past the registers, nothing at all elsewhere
+            copies = budgets.count(opcodes, "LDGSTS*")
+            assert copies == budgets.count(opcodes, COPIES), (name, arch)
+            assert bool(copies) == asynchronous, (name, arch)
+            assert bool(budgets.count(opcodes, "LDGDEPBAR*")) == asynchronous, (name, arch)
+            assert not stores or budgets.count(opcodes, "STG.E.128*"), (name, arch)
 
 
 @pytest.mark.full
