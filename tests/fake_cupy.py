@@ -141,6 +141,8 @@ class Cuda:
             getDeviceProperties=lambda index: FACTS,
             driverGetVersion=lambda: 13000,
             runtimeGetVersion=lambda: 13020,
+            cudaDevAttrClockRate=13,
+            deviceGetAttribute=lambda attribute, index: CLOCK_KHZ,
             deviceSynchronize=lambda: None,
         )
 
@@ -153,7 +155,7 @@ class Cuda:
     @contextmanager
     def Device(self, index):
         assert index == 0
-        yield types.SimpleNamespace(attributes={"ClockRate": CLOCK_KHZ})
+        yield
 
 
 class FakeCupy(types.ModuleType):
