@@ -1,9 +1,12 @@
 """The benchmark elsewhere than on the CPU: clocks, facts of a GPU, refusals. No GPU is needed."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from fastconv import bench
 from fastconv.backend import select
 from fastconv.bench import Options, run, timing
 from fastconv.bench.clock import FLUSHED, EventClock
@@ -13,6 +16,7 @@ from fastconv.errors import ArgumentError, DeviceError
 from tests.fake_cupy import FakeCupy
 
 L2 = 1000
+BENCH = Path(bench.__file__).parent
 
 
 class Recorder:
@@ -74,6 +78,23 @@ def test_rounds_on_a_gpu_are_interleaved_after_a_warm_up():
     warm = ["a", "a", 1, "a", 1, "a", "b", "b", 1, "b", 1, "b"]  # then two that count the burst
     assert order == [*warm, "|", 4, "a", "|", 4, "b", "|", 4, "b", "|", 4, "a"]
     assert found["a"].rounds == found["b"].rounds == 2 * [timing.BURST / 4]
+
+
+def test_every_name_of_cupy_that_is_used_exists():
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    files = [BENCH / f"{name}.py" for name in ("clock", "gpu", "place", "torch_peer")]
+    source = "".join(path.read_text() for path in files)
+    names = set(re.findall(r"(?:\bcupy|\b_cupy|\bxp)\.([a-z][\w.]*)", source))
+    names |= {f"cuda.runtime.{name}" for name in re.findall(r"\bruntime\.(\w+)", source)}
+    assert {"cuda.Event", "cuda.MemoryHook", "cuda.runtime.cudaDevAttrClockRate"} <= names
+    methods = {"cuda.Event.record", "cuda.Event.synchronize", "cuda.MemoryPointer.memset_async"}
+    methods |= {"cuda.MemoryPool.free_all_blocks", "cuda.Device.__enter__"}
+    methods |= {f"cuda.MemoryHook.{name}_postprocess" for name in ("malloc", "free")}
+    for name in names | methods:
+        value = cupy
+        for part in name.split("."):
+            assert hasattr(value, part), f"cupy has no {name}"
+            value = getattr(value, part)
 
 
 # ---- a GPU's facts

@@ -88,10 +88,13 @@ def run(options: Options) -> tuple[Report, Path]:
 def _measure_all(options, names, modes, peers, place):
     if options.threads is not None:
         set_num_threads(options.threads)
+    for peer in peers:
+        peer.set_up(place.device)
     batch = 2 if options.quick else options.batch
     repeats = 2 if options.quick else options.repeats
     asked = asdict(options) | {"folder": str(options.folder)}
-    report = start_report(place.describe(), asked, place.method())
+    method = [*place.method(), *(peer.method(place.device) for peer in peers)]
+    report = start_report(place.describe(), asked, method)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -32,13 +32,25 @@ def set_up(device: str, tf32: bool = False) -> None:
     torch.set_num_threads(thread_count())
     if device == "cpu":
         return
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
     if not torch.cuda.is_available():
-        raise DeviceError("bench: this PyTorch has no CUDA: install its CUDA build from PyPI")
+        raise DeviceError(
+            f"bench: PyTorch {torch.__version__} finds no GPU: install a CUDA build of it, or leave"
+            " --peers out"
+        )
     ours = select.cuda_table().xp.cuda.get_current_stream().ptr
     if torch.cuda.current_stream(device).cuda_stream != ours:
-        raise DeviceError("bench: PyTorch and CuPy run on different streams: unset CuPy's")
+        raise DeviceError(
+            "bench: PyTorch is not on CuPy's stream, whose events time both: unset"
+            " CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
+        )
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def method(device: str) -> str:
+    """How PyTorch is measured, for the report."""
+    how = f"torch: PyTorch {torch.__version__}, eager, channels_last, the same weights"
+    return how if device == "cpu" else f"{how}; no TF32, cudnn.benchmark"
 
 
 def twin(name: str, weights, device: str, dtype: str = "float32"):
@@ -71,7 +83,6 @@ def release() -> None:
 def step(work, mode):
     """A function that runs one inference or training step of work's network in PyTorch."""
     device = work.x.device
-    set_up(device)
     net = twin(work.name, fc.to_torch_state_dict(work.model), device, work.x.dtype.name)
     images = torch.from_numpy(work.x.numpy()).to(device)
     images = images.permute(0, 3, 1, 2)  # a view: channels_last already
