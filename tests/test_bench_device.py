@@ -114,14 +114,19 @@ def test_the_peak_of_the_pool_is_what_was_alive_at_once():
     cupy = FakeCupy()
     kept = [cupy.empty(1000, "uint8")]  # 1,024 bytes of the pool, before the counting
 
-    def work():
+    def prepare():
+        cupy.empty(9000, "uint8")  # dies before the step
+        kept.append(cupy.empty(100, "uint8"))  # 512 that stay
+        return step
+
+    def step():
         for _ in range(3):
             cupy.empty(5000, "uint8")  # dies at once: 5,120
-        kept.append(cupy.empty(100, "uint8"))  # 512
+        kept.append(cupy.empty(100, "uint8"))
         cupy.empty(600, "uint8")  # 1,024
 
-    assert pool_peak(cupy, work) == 5120
-    assert pool_peak(cupy, lambda: kept.append(cupy.empty(1, "uint8"))) == 512
+    assert pool_peak(cupy, prepare) == 512 + 5120
+    assert pool_peak(cupy, lambda: lambda: kept.append(cupy.empty(1, "uint8"))) == 512
 
 
 # ---- refusals

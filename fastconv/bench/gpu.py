@@ -68,9 +68,10 @@ def copy_bandwidth(cupy, clock) -> float:
     return 2 * COPY_BYTES / min(seconds)
 
 
-def pool_peak(cupy, run) -> int:
-    """Bytes that run() had from CuPy's pool at most (rounded up as the pool does): every array that
-    is made and freed is counted, the memory that the pool itself keeps is not."""
+def pool_peak(cupy, prepare) -> int:
+    """Bytes from CuPy's pool (rounded up as the pool does) that were in use at most during run(),
+    run = prepare(), with what prepare() left alive: every array that is made and freed is counted,
+    the memory that the pool itself keeps is not."""
 
     class Counter(cupy.cuda.MemoryHook):
         name = "fastconv bench"
@@ -84,5 +85,7 @@ def pool_peak(cupy, run) -> int:
             self.live -= facts["mem_size"]
 
     with Counter() as counter:
+        run = prepare()
+        counter.peak = counter.live  # moving arrays here takes copies that no step needs
         run()
     return counter.peak

@@ -93,7 +93,7 @@ def measure_peak(
     name: str, batch: int, dtype: str, mode: str, place=CPU, side: str = "fastconv"
 ) -> int:
     """Bytes that were handed out at most: parameters, input, one step in that mode."""
-    return place.peak(OURS[side](lambda: _step(build(name, batch, dtype, place.device), mode)()))
+    return place.peak(lambda: OURS[side](_step(build(name, batch, dtype, place.device), mode)))
 
 
 def measure(

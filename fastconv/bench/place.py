@@ -32,8 +32,9 @@ class Place:
         """Look it up and measure its peaks."""
         return describe()
 
-    def peak(self, run) -> int:
-        """Bytes of arrays that were alive at most during run(), beyond those before it."""
+    def peak(self, prepare) -> int:
+        """Bytes of arrays alive at most during run(), run = prepare(), with those that prepare()
+        left."""
         raise NotImplementedError(f"{type(self).__name__}.peak")
 
     def release(self) -> None:
@@ -57,8 +58,9 @@ class Cpu(Place):
     memory = "memory: of fastconv, by its allocator" if counted else Place.memory
     clock = HostClock()
 
-    def peak(self, run):
+    def peak(self, prepare):
         before = memory_stats()["live_bytes"]
+        run = prepare()
         reset_peak_memory()
         run()
         return memory_stats()["peak_bytes"] - before
@@ -110,9 +112,9 @@ class Cuda(Place):
             gpu=self._gpu,
         )
 
-    def peak(self, run):
-        gc.collect()  # what dies inside counts against run()
-        return gpu.pool_peak(self._cupy, run)
+    def peak(self, prepare):
+        gc.collect()  # what died before shall not be counted as freed inside
+        return gpu.pool_peak(self._cupy, prepare)
 
     def release(self):
         gc.collect()

@@ -61,16 +61,17 @@ def twin(name: str, weights, device: str, dtype: str = "float32"):
 
 
 def peak(work, mode) -> int | None:
-    """Bytes of PyTorch's tensors alive at most in the first step of a new network, with its
-    parameters and input; None on the CPU, where PyTorch does not count them."""
+    """Bytes of PyTorch's tensors alive at most in the first step of a new network, parameters and
+    input among them; None on the CPU, where PyTorch does not count them."""
     device = work.x.device
     if device == "cpu":
         return None
     step(work, mode)()  # cuDNN's trials take memory of their own
     gc.collect()
     before = torch.cuda.memory_allocated(device)
+    run = step(work, mode)
     torch.cuda.reset_peak_memory_stats(device)
-    step(work, mode)()
+    run()
     return torch.cuda.max_memory_allocated(device) - before
 
 
