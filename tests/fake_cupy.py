@@ -7,7 +7,6 @@ in the emulator. An event takes the host's time.
 
 import types
 import weakref
-from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -15,11 +14,12 @@ import numpy as np
 from fastconv.backend import gpu, select
 from fastconv.backend.cuda import DeviceTable
 
-FACTS = {
-    "name": b"Fake GPU", "multiProcessorCount": 132, "totalGlobalMem": 1 << 30,
-    "l2CacheSize": 1 << 20, "major": 9, "minor": 0,
-}  # fmt: skip
-CLOCK_KHZ = 1_980_000
+PROPERTIES = {"name": b"Fake GPU", "totalGlobalMem": 1 << 30}
+ATTRIBUTES = {
+    "cudaDevAttrMultiProcessorCount": 132,
+    "cudaDevAttrClockRate": 1_980_000,  # kHz
+    "cudaDevAttrL2CacheSize": 1 << 20,
+}
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -105,6 +105,19 @@ class Event:
         pass
 
 
+class Device:
+    compute_capability = "90"
+
+    def __init__(self, index):
+        assert index == 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
 class MemoryHook:
     active = None
 
@@ -132,17 +145,18 @@ def _empty(shape, dtype=float):
 
 
 class Cuda:
+    Device = Device
     Event = Event
     MemoryHook = MemoryHook
 
     def __init__(self):
         self.streams = types.SimpleNamespace(ptr=0)
         self.runtime = types.SimpleNamespace(
-            getDeviceProperties=lambda index: FACTS,
+            getDeviceProperties=lambda index: PROPERTIES,
+            deviceGetAttribute=lambda attribute, index: ATTRIBUTES[attribute],
             driverGetVersion=lambda: 13000,
             runtimeGetVersion=lambda: 13020,
-            cudaDevAttrClockRate=13,
-            deviceGetAttribute=lambda attribute, index: CLOCK_KHZ,
+            **{name: name for name in ATTRIBUTES},
             deviceSynchronize=lambda: None,
         )
 
@@ -151,11 +165,6 @@ class Cuda:
 
     def get_current_stream(self):
         return self.streams
-
-    @contextmanager
-    def Device(self, index):
-        assert index == 0
-        yield
 
 
 class FakeCupy(types.ModuleType):

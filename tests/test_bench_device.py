@@ -88,7 +88,11 @@ def test_every_name_of_cupy_that_is_used_exists():
     names |= {f"cuda.runtime.{name}" for name in re.findall(r"\bruntime\.(\w+)", source)}
     assert {"cuda.Event", "cuda.MemoryHook", "cuda.runtime.cudaDevAttrClockRate"} <= names
     methods = {"cuda.Event.record", "cuda.Event.synchronize", "cuda.MemoryPointer.memset_async"}
-    methods |= {"cuda.MemoryPool.free_all_blocks", "cuda.Device.__enter__"}
+    methods |= {
+        "cuda.MemoryPool.free_all_blocks",
+        "cuda.Device.__enter__",
+        "cuda.Device.compute_capability",
+    }
     methods |= {f"cuda.MemoryHook.{name}_postprocess" for name in ("malloc", "free")}
     for name in names | methods:
         value = cupy

@@ -45,16 +45,23 @@ class Gpu:
 def look_at(cupy, index: int) -> Gpu:
     """The GPU of that number."""
     runtime = cupy.cuda.runtime
-    facts = runtime.getDeviceProperties(index)
-    # the properties of CUDA 13 have no clock any more
-    kilohertz = runtime.deviceGetAttribute(runtime.cudaDevAttrClockRate, index)
+    properties = runtime.getDeviceProperties(index)
+    # attributes: the properties of CUDA 13 have no clock any more
+    multiprocessors, kilohertz, l2_bytes = (
+        runtime.deviceGetAttribute(attribute, index)
+        for attribute in (
+            runtime.cudaDevAttrMultiProcessorCount,
+            runtime.cudaDevAttrClockRate,
+            runtime.cudaDevAttrL2CacheSize,
+        )
+    )
     return Gpu(
-        name=facts["name"].decode(),
-        capability=10 * facts["major"] + facts["minor"],
-        multiprocessors=facts["multiProcessorCount"],
+        name=properties["name"].decode(),
+        capability=int(cupy.cuda.Device(index).compute_capability),  # "90"
+        multiprocessors=multiprocessors,
         clock=1e3 * kilohertz,
-        memory_bytes=facts["totalGlobalMem"],
-        l2_bytes=facts["l2CacheSize"],
+        memory_bytes=properties["totalGlobalMem"],
+        l2_bytes=l2_bytes,
         driver=cuda_version(runtime.driverGetVersion()),
         runtime=cuda_version(runtime.runtimeGetVersion()),
         cupy=cupy.__version__,
