@@ -61,7 +61,9 @@ def bench(
         list[str] | None, typer.Option(help="shell patterns; may be given several times")
     ] = None,
     batch: Annotated[int, typer.Option(help="images per batch")] = benchmark.Options.batch,
-    device: Annotated[str, typer.Option(help="cpu (cuda: not yet)")] = benchmark.Options.device,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or cuda:N; emulator: that it works, not how fast")
+    ] = benchmark.Options.device,
     dtype: Annotated[str, typer.Option(help="float32 or float64")] = benchmark.Options.dtype,
     mode: Annotated[str, typer.Option(help="inference, training or both")] = benchmark.Options.mode,
     repeats: Annotated[int, typer.Option(help="measured rounds")] = benchmark.Options.repeats,
@@ -75,7 +77,8 @@ def bench(
     quick: Annotated[bool, typer.Option(help="three networks, batch 2, two rounds")] = False,
     folder: Annotated[Path, typer.Option(help="where results go")] = benchmark.Options.folder,
 ) -> None:
-    """Measure networks on real pictures: FLOPs, memory and time against the NumPy reference."""
+    """Measure networks on real pictures: FLOPs, memory and time against the reference, which is
+    NumPy on the CPU and CuPy on a GPU."""
     report, target = benchmark.run(
         benchmark.Options(
             models=tuple(models or ()),

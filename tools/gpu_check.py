@@ -10,8 +10,8 @@
 Each stage has a time limit and writes OUT/<stage>.json as it goes. The same command again goes on
 where it stopped; what failed is repeated by --again alone, results of other sources are dropped.
 A stage runs in a process of its own; where an item breaks the CUDA context or the process, another
-goes on after it. Needed: CuPy, pybind11, cmake, ninja, nvcc; torch for layers and nets. Exit status
-1 if anything failed.
+goes on after it. Needed: fastconv's dependencies, CuPy, pybind11, cmake, ninja, nvcc; torch for
+layers and nets. Exit status 1 if anything failed.
 
 --reduced --backend emulator: tiny versions of reference, kernels and layers, without a GPU.
 """

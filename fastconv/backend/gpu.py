@@ -6,7 +6,7 @@ import importlib.util
 
 from fastconv.backend.cuda import DeviceTable
 
-__all__ = ["CUDA_BUILT", "cuda_table", "find_gpus", "reason_without_gpu"]
+__all__ = ["CUDA_BUILT", "cuda_table", "cuda_version", "find_gpus", "reason_without_gpu"]
 
 CUDA_BUILT = importlib.util.find_spec("fastconv._cuda") is not None
 OLDEST = 75  # compute capability 7.5: T4, RTX 20
@@ -17,7 +17,7 @@ def _extension():
     return importlib.import_module("fastconv._cuda")
 
 
-def _version(number):
+def cuda_version(number: int) -> str:
     """13020 -> "13.2"."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
@@ -41,8 +41,8 @@ def reason_without_gpu(extension, cupy, devices):
         return "there is no NVIDIA driver"
     if driver // 1000 < built // 1000:
         return (
-            f"the NVIDIA driver knows CUDA {_version(driver)}, fastconv was built with"
-            f" {_version(built)}: update the driver, or build with an older toolkit"
+            f"the NVIDIA driver knows CUDA {cuda_version(driver)}, fastconv was built with"
+            f" {cuda_version(built)}: update the driver, or build with an older toolkit"
         )
     found, why = devices
     if not found:

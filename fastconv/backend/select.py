@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastconv.backend import reference
+from fastconv.backend import reference, reference_cupy
 from fastconv.backend.emulator import emulator_is_built, emulator_table
 from fastconv.backend.gpu import CUDA_BUILT, cuda_table, find_gpus
 from fastconv.errors import ArgumentError, DeviceError, MetaError
@@ -48,8 +48,10 @@ def _table_for_others(arrays):
             f"all inputs must be on one device, these are on {' and '.join(sorted(found))}:"
             " move them with x.to(device)"
         )
-    if found == {"cpu"} or _local.table is reference:
+    if found == {"cpu"}:
         return _local.table
+    if _local.table is reference:
+        return reference_cupy.TABLE
     if not CUDA_BUILT:
         raise DeviceError(
             "CuPy arrays need the CUDA kernels, and fastconv was built without them:"
@@ -73,6 +75,13 @@ def use_backend(name: str):
             f"use_backend: name must be one of {[*_TABLES, 'emulator']}, got {name!r}"
             + ("" if NATIVE_BUILT else " (fastconv was built with FASTCONV_NATIVE=OFF)")
         )
+    with use_table(table):
+        yield
+
+
+@contextmanager
+def use_table(table):
+    """Every op inside the block on NumPy or meta arrays takes this table."""
     before = _local.table
     _local.table = table
     try:

@@ -1,15 +1,16 @@
 """Answers before times: fastconv's error by float64, judged by that of the float32 reference.
 
 Both sides sum the same products in other orders, so their errors by the float64 result are of one
-size; a wrong kernel is off by many orders of magnitude. Errors are norms over a whole tensor.
+size; a wrong kernel is off by many orders of magnitude. Errors are norms over a whole tensor. The
+float64 result is NumPy's, wherever the other two were computed.
 """
 
-from contextlib import nullcontext
 from math import prod, sqrt
 
 import numpy as np
 
 import fastconv as fc
+from fastconv.bench.place import CPU
 from fastconv.bench.workload import build
 from fastconv.core import Spec, Tensor
 from fastconv.errors import FastconvError
@@ -43,17 +44,18 @@ class MismatchError(FastconvError):
     """fastconv and the reference disagree; nothing was timed."""
 
 
-def compare(name, dtype, training, tick=lambda: None) -> dict[str, float]:
+def compare(name, dtype, training, tick=lambda: None, place=CPU) -> dict[str, float]:
     """The logits' error relative to float64, and the worst tensor's share of what is allowed.
 
     tick() is called before each side computes. Raises MismatchError naming the tensor that is off.
     """
     tick()
-    ours = _answers(name, dtype, training, None)
+    ours = _answers(name, dtype, training, place.device)
     tick()
-    reference = _answers(name, dtype, training, "reference")
-    tick()
-    exact = _answers(name, "float64", training, "reference") if dtype != "float64" else reference
+    with fc.use_backend("reference"):
+        reference = _answers(name, dtype, training, place.device)
+        tick()
+        exact = _answers(name, "float64", training) if dtype != "float64" else reference
     eps = float(np.finfo(dtype).eps)
     shape = (IMAGES, *fc.models.model_info(name).input_shape)
     with fc.nn.init.skipped():
@@ -79,13 +81,12 @@ def compare(name, dtype, training, tick=lambda: None) -> dict[str, float]:
     return worst
 
 
-def _answers(name, dtype, training, backend):
-    with fc.use_backend(backend) if backend else nullcontext():
-        work = build(name, IMAGES, dtype)
-        answers = {"logits": work.infer().numpy().astype(np.float64)}
-        if training:
-            work.loss().backward()
-            for key, p in work.model.named_parameters():
-                if p.grad is not None:
-                    answers[f"gradient of {key}"] = p.grad.numpy().astype(np.float64)
+def _answers(name, dtype, training, device="cpu"):
+    work = build(name, IMAGES, dtype, device)
+    answers = {"logits": work.infer().numpy().astype(np.float64)}
+    if training:
+        work.loss().backward()
+        for key, p in work.model.named_parameters():
+            if p.grad is not None:
+                answers[f"gradient of {key}"] = p.grad.numpy().astype(np.float64)
     return answers

@@ -1,4 +1,4 @@
-"""What this machine is and what it can do at best: versions, FMA peak, copy bandwidth."""
+"""What this machine is and what its CPU can do at best: versions, FMA peak, copy bandwidth."""
 
 import os
 import platform
@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from fastconv.backend import select
+from fastconv.bench.gpu import Gpu
 from fastconv.version import __version__
 
 if select.NATIVE_BUILT:
@@ -19,7 +20,8 @@ if select.NATIVE_BUILT:
 
 @dataclass
 class Machine:
-    """Where a result was measured. Peaks are the best of several runs, on `threads` threads."""
+    """Where a result was measured: the CPU on `threads` threads, or the GPU; peaks are of what was
+    used."""
 
     processor: str
     system: str
@@ -31,29 +33,31 @@ class Machine:
     threads: int
     fma_peak: float  # FLOP/s in float32
     fma_peak_how: str
-    copy_bandwidth: float  # bytes/s, read + write
+    copy_bandwidth: float  # bytes/s, read + write; the best of several copies
+    gpu: Gpu | None = None
 
     def as_dict(self) -> dict:
         return asdict(self)
 
 
-def describe(threads: int | None = None) -> Machine:
-    """Look the machine up and measure its peaks (about a second)."""
-    count = threads or thread_count()
+def describe() -> Machine:
+    """Look the machine up and measure its CPU's peaks (about a second)."""
     peak, how = fma_peak()
-    return Machine(
-        processor=processor_name(),
-        system=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
-        numpy=np.__version__,
-        fastconv=__version__,
-        commit=commit(),
-        isa=isa(),
-        threads=count,
-        fma_peak=peak,
-        fma_peak_how=how,
-        copy_bandwidth=copy_bandwidth(),
-    )
+    return Machine(**host_facts(), fma_peak=peak, fma_peak_how=how, copy_bandwidth=copy_bandwidth())
+
+
+def host_facts() -> dict:
+    """A Machine's fields but the peaks."""
+    return {
+        "processor": processor_name(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "fastconv": __version__,
+        "commit": commit(),
+        "isa": isa(),
+        "threads": thread_count(),
+    }
 
 
 def thread_count() -> int:
@@ -107,7 +111,7 @@ def fma_run() -> tuple[Callable[[], object], float, str]:
 def fma_peak() -> tuple[float, str]:
     """(float32 FLOP/s on all threads, how that was measured), best of 7."""
     run, flops, how = fma_run()
-    return flops / _best(run), how
+    return flops / _best(run), f"{how}, measured now"
 
 
 def copy_bandwidth() -> float:

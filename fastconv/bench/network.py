@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, field
 
 import fastconv as fc
-from fastconv.backend import memory_stats, reset_peak_memory, select
 from fastconv.bench.compare import compare
+from fastconv.bench.place import CPU
 from fastconv.bench.timing import time_interleaved
 from fastconv.bench.workload import build
 
@@ -32,7 +32,7 @@ class Side:
     median: float  # seconds per batch
     spread: float  # (slowest - fastest) / median
     rounds: list[float]
-    of_peak: float  # share of the machine's measured FMA peak
+    of_peak: float  # share of the machine's FMA peak
     bandwidth: float | None  # compulsory bytes / time (inference)
 
 
@@ -46,17 +46,22 @@ class NetworkResult:
     dtype: str
     cost: Cost
     comparison: dict[str, float]
-    measured_peak: dict[str, int] = field(default_factory=dict)
+    measured_peak: dict[str, dict[str, int]] = field(default_factory=dict)  # mode -> side -> bytes
     times: dict[str, dict[str, Side]] = field(default_factory=dict)  # mode -> side -> time
 
     def as_dict(self) -> dict:
         return asdict(self)
 
 
-def count(name: str, batch: int, dtype: str, modes) -> Cost:
+def count(name: str, batch: int, dtype: str, modes, place=CPU) -> Cost:
     """Counts of a network without computing anything."""
+    with place.meta():
+        return _count(name, batch, dtype, modes, place.device)
+
+
+def _count(name, batch, dtype, modes, device):
     with fc.Trace(meta=True) as trace:
-        work = build(name, batch, dtype)
+        work = build(name, batch, dtype, device)
         params = list(work.model.parameters())
         work.loss()
     cost = Cost(
@@ -70,7 +75,7 @@ def count(name: str, batch: int, dtype: str, modes) -> Cost:
     )
     for mode in modes:
         with fc.Trace(meta=True) as trace:
-            work = build(name, batch, dtype)
+            work = build(name, batch, dtype, device)
             _step(work, mode)()
         cost.predicted_peak[mode] = trace.peak_bytes
     return cost
@@ -80,28 +85,35 @@ def _step(work, mode):
     return work.infer if mode == "inference" else work.train
 
 
-def measure_peak(name: str, batch: int, dtype: str, mode: str) -> int:
-    """Bytes our allocator had handed out at most: parameters, input, one step in that mode."""
-    before = memory_stats()["live_bytes"]
-    reset_peak_memory()
-    work = build(name, batch, dtype)
-    _step(work, mode)()
-    return memory_stats()["peak_bytes"] - before
+# what makes a side's step of ours
+OURS = {"fastconv": lambda step: step, "reference": fc.use_backend("reference")}
 
 
-def measure(name, batch, dtype, modes, repeats, machine, peers=(), tick=lambda step: None):
+def measure_peak(
+    name: str, batch: int, dtype: str, mode: str, place=CPU, side: str = "fastconv"
+) -> int:
+    """Bytes that were handed out at most: parameters, input, one step in that mode."""
+    return place.peak(lambda: OURS[side](_step(build(name, batch, dtype, place.device), mode)))
+
+
+def measure(
+    name, batch, dtype, modes, repeats, machine, peers=(), tick=lambda step: None, place=CPU
+):
     """A NetworkResult; MismatchError before any timing if the answers differ."""
     tick("counting")
-    cost = count(name, batch, dtype, modes)
-    comparison = compare(name, dtype, "training" in modes, lambda: tick("comparing answers"))
-    work = build(name, batch, dtype)
+    cost = count(name, batch, dtype, modes, place)
+    comparing = lambda: tick("comparing answers")  # noqa: E731
+    comparison = compare(name, dtype, "training" in modes, comparing, place)
+    work = build(name, batch, dtype, place.device)
     result = NetworkResult(name, batch, work.x.shape, dtype, cost, comparison)
+    twins = [peer for peer in peers if peer.has(name)]
     for mode in modes:
-        if select.NATIVE_BUILT:
-            result.measured_peak[mode] = measure_peak(name, batch, dtype, mode)
-        sides = {"fastconv": _step(work, mode), "reference": _on_reference(_step(work, mode))}
-        sides |= {peer.NAME: peer.step(work, mode) for peer in peers if peer.has(name)}
-        timings = time_interleaved(sides, repeats, lambda mode=mode: tick(mode))
+        result.measured_peak[mode] = {
+            side: measure_peak(name, batch, dtype, mode, place, side) for side in place.counted
+        } | {peer.NAME: peak for peer in twins if (peak := peer.peak(work, mode)) is not None}
+        sides = {side: wrap(_step(work, mode)) for side, wrap in OURS.items()}
+        sides |= {peer.NAME: peer.step(work, mode) for peer in twins}
+        timings = time_interleaved(sides, repeats, lambda mode=mode: tick(mode), place.clock)
         training = mode == "training"
         flops = 2 * (cost.training_macs if training else cost.macs)
         result.times[mode] = {
@@ -115,11 +127,3 @@ def measure(name, batch, dtype, modes, repeats, machine, peers=(), tick=lambda s
             for side, t in timings.items()
         }
     return result
-
-
-def _on_reference(step):
-    def run():
-        with fc.use_backend("reference"):
-            step()
-
-    return run

@@ -25,14 +25,16 @@ class Report:
     started: str
     results: list[NetworkResult] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    method: list[str] = field(default_factory=list)  # how it was measured, a line each
     interrupted: bool = False
 
     def as_dict(self) -> dict:
         return asdict(self)
 
 
-def start_report(machine: Machine, options: dict) -> Report:
-    return Report(machine, options, datetime.now(UTC).isoformat(timespec="seconds"))
+def start_report(machine: Machine, options: dict, method: list[str]) -> Report:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return Report(machine, options, started, method=method)
 
 
 COST_COLUMNS = (
@@ -45,17 +47,13 @@ COST_COLUMNS = (
     "peak MB infer\npredict/measure",
     "peak MB train\npredict/measure",
 )
-TIME_COLUMNS = (
-    "network",
-    "mode",
-    "side",
-    "ms/batch",
-    "spread",
-    "img/s",
-    "times\nreference",
-    "% FMA\npeak",
-    "GB/s",
-)
+
+
+def time_columns(report: Report) -> tuple[str, ...]:
+    """Of a GPU the multiply-add peak is not measured, and the column says so."""
+    share = "% FMA\npeak" if report.machine.gpu is None else "% derived\nFMA peak"
+    before = ("network", "mode", "side", "ms/batch", "spread", "img/s", "times\nreference")
+    return (*before, share, "GB/s", "peak\nMB")
 
 
 def cost_rows(report: Report) -> list[list[str]]:
@@ -76,8 +74,15 @@ def cost_rows(report: Report) -> list[list[str]]:
 
 
 def _peaks(r, mode):
-    predicted, measured = r.cost.predicted_peak.get(mode), r.measured_peak.get(mode)
-    return "/".join("-" if v is None else f"{v / MB:,.1f}" for v in (predicted, measured))
+    return f"{_megabytes(r.cost.predicted_peak.get(mode))}/{_measured(r, mode, 'fastconv')}"
+
+
+def _measured(r, mode, side):
+    return _megabytes(r.measured_peak.get(mode, {}).get(side))
+
+
+def _megabytes(count):
+    return "-" if count is None else f"{count / MB:,.1f}"
 
 
 def time_rows(report: Report) -> list[list[str]]:
@@ -97,6 +102,7 @@ def time_rows(report: Report) -> list[list[str]]:
                         f"{sides['reference'].median / t.median:.2f}",
                         f"{100 * t.of_peak:.1f}",
                         "-" if t.bandwidth is None else f"{t.bandwidth / 1e9:.1f}",
+                        _measured(r, mode, side),
                     ]
                 )
     return rows
@@ -106,12 +112,12 @@ def headline(report: Report) -> list[str]:
     """Where and how it was measured, a line each."""
     m = report.machine
     lines = [
+        *([] if m.gpu is None else [str(m.gpu)]),
         f"{m.processor}, {m.threads} threads, {m.isa}; {m.system}",
         f"fastconv {m.fastconv} ({m.commit}), Python {m.python}, NumPy {m.numpy}; {report.started}",
         f"FMA peak {m.fma_peak / 1e9:.0f} GFLOP/s float32 ({m.fma_peak_how}), copy"
-        f" {m.copy_bandwidth / 1e9:.1f} GB/s (read + write), both measured now",
-        "reference: the same network on NumPy (im2col and one BLAS product per group), same"
-        " weights, answers compared with float64 first; sides interleaved, medians",
+        f" {m.copy_bandwidth / 1e9:.1f} GB/s (read + write, measured now)",
+        *report.method,
     ]
     for peer in report.options.get("peers", ()):
         without = [r.name for r in report.results if any(peer not in t for t in r.times.values())]
@@ -141,7 +147,7 @@ def print_report(report: Report) -> None:
 
 def _tables(report):
     yield "What it costs (one batch)", COST_COLUMNS, cost_rows(report)
-    yield "How long it takes", TIME_COLUMNS, time_rows(report)
+    yield "How long it takes", time_columns(report), time_rows(report)
 
 
 def write_report(report: Report, folder: Path) -> Path:

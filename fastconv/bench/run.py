@@ -9,23 +9,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import fastconv as fc
-from fastconv.backend import parse_device, set_num_threads
+from fastconv.backend import set_num_threads
 from fastconv.bench.interrupt import interruptible
-from fastconv.bench.machine import describe
 from fastconv.bench.network import MODES, measure
+from fastconv.bench.place import Place, place_of
 from fastconv.bench.report import Report, print_report, start_report, write_report
-from fastconv.errors import ArgumentError, DeviceError
+from fastconv.errors import ArgumentError
 
 DEFAULT_MODELS = ("lenet5", "alexnet", "vgg16", "resnet18", "resnet50")
 COMPARED = 3  # sides whose answers are compared before timing: ours, the reference, float64
 QUICK_MODELS = ("lenet5", "alexnet", "resnet18")
+EMULATED_MODELS = ("lenet5",)  # the others would take hours
 
 
 @dataclass
 class Options:
     """What `python benchmarks/run.py` was asked for."""
 
-    models: tuple[str, ...] = ()  # shell patterns; empty: DEFAULT_MODELS
+    models: tuple[str, ...] = ()  # shell patterns; empty: DEFAULT_MODELS, EMULATED_MODELS
     batch: int = 4
     device: str = "cpu"
     dtype: str = "float32"
@@ -42,6 +43,8 @@ def chosen_models(options: Options) -> list[str]:
     """Names that the options select; UnknownModelError for a pattern that matches none."""
     if options.all:
         return fc.models.list_models()
+    if not options.models and options.device == "emulator":
+        return list(EMULATED_MODELS)
     if not options.models:
         return list(QUICK_MODELS if options.quick else DEFAULT_MODELS)
     names = []
@@ -51,7 +54,8 @@ def chosen_models(options: Options) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check(options: Options) -> tuple[str, ...]:
+def _check(options: Options) -> tuple[tuple[str, ...], Place]:
+    """(modes, place); an error of fastconv for what cannot be measured."""
     for name, value in (("batch", options.batch), ("repeats", options.repeats)):
         if value < 1:
             raise ArgumentError(f"bench: {name} must be at least 1, got {value}")
@@ -64,23 +68,33 @@ def _check(options: Options) -> tuple[str, ...]:
             "bench: dtype must be float32 or float64 (half types are not yet there),"
             f" got {options.dtype!r}"
         )
-    if parse_device(options.device) != "cpu":
-        raise DeviceError(
-            "bench: measuring on a GPU is not yet written; --device cpu is what works today"
-        )
-    return MODES if options.mode == "both" else (options.mode,)
+    place = place_of(options.device)
+    if options.dtype not in place.dtypes:
+        raise ArgumentError(f"bench: the CUDA kernels take float32 only, got {options.dtype!r}")
+    return (MODES if options.mode == "both" else (options.mode,)), place
 
 
 def run(options: Options) -> tuple[Report, Path]:
     """Measure, print, write. A failing network is reported, Ctrl-C keeps what is there."""
-    modes = _check(options)
+    modes, place = _check(options)
     names = chosen_models(options)
     peers = [_peer(p) for p in options.peers]
+    with place.active():
+        report = _measure_all(options, names, modes, peers, place)
+    print_report(report)
+    return report, write_report(report, options.folder)
+
+
+def _measure_all(options, names, modes, peers, place):
     if options.threads is not None:
         set_num_threads(options.threads)
+    for peer in peers:
+        peer.set_up(place.device)
     batch = 2 if options.quick else options.batch
     repeats = 2 if options.quick else options.repeats
-    report = start_report(describe(), asdict(options) | {"folder": str(options.folder)})
+    asked = asdict(options) | {"folder": str(options.folder)}
+    method = [*place.method(), *(peer.method(place.device) for peer in peers)]
+    report = start_report(place.describe(), asked, method)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -98,18 +112,18 @@ def run(options: Options) -> tuple[Report, Path]:
                 progress.update(task, advance=1, description=f"{name}: {step}")
 
             progress.update(task, completed=i * (runs + 1))
+            work = (name, batch, options.dtype, modes, repeats, report.machine, peers, tick, place)
             try:
-                report.results.append(
-                    measure(name, batch, options.dtype, modes, repeats, report.machine, peers, tick)
-                )
+                for keeper in (place, *peers):
+                    keeper.release()
+                report.results.append(measure(*work))
             except KeyboardInterrupt:
                 report.interrupted = True
                 break
             except Exception as error:
                 # whatever is wrong with one network, the others are measured; the run exits with 1
                 report.failures[name] = f"{type(error).__name__}: {error}"
-    print_report(report)
-    return report, write_report(report, options.folder)
+    return report
 
 
 def _peer(name: str):

@@ -1,16 +1,16 @@
-"""Timing two or more things fairly: interleaved rounds, medians, spread."""
+"""Timing two or more things fairly: interleaved rounds, medians, spread. A clock (bench/clock.py)
+says what a run took."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from statistics import median
-from time import perf_counter, sleep
 
-# threads of the side before (OpenMP, BLAS) spin for a while and would take a core from the next
-# side: they are left to fall asleep
-PAUSE = 0.2  # seconds
+from fastconv.bench.clock import HostClock
+
 # a step shorter than this is run again and again, or waking up would be all that is measured
 BURST = 0.05  # seconds
+HOST = HostClock()
 
 
 @dataclass
@@ -41,11 +41,11 @@ class Gauge:
 
     def __init__(self, run: Callable[[], object]):
         self.run = run
-        self.best = min(_seconds(run, 1) for _ in range(20))
+        self.best = min(HOST.seconds(run) for _ in range(20))
 
     def seconds(self) -> float:
         """Of one run now; the best ever is remembered."""
-        now = _seconds(self.run, 1)
+        now = HOST.seconds(self.run)
         self.best = min(self.best, now)
         return now
 
@@ -58,14 +58,14 @@ def time_undisturbed(
     Each side runs between two runs of the gauge. Returns the sides' timings and the best runs of
     the gauge, of the `repeats` least disturbed rounds.
     """
-    bursts = {name: _burst(run) for name, run in sides.items()}
+    bursts = {name: _burst(run, HOST) for name, run in sides.items()}
     rounds = []  # (worst gauge, best gauge, seconds by side)
     for i in range(PATIENCE * repeats):
         worst, best, found = 0.0, inf, {}
         for name in list(sides)[:: 1 if i % 2 == 0 else -1]:
-            sleep(PAUSE)
+            HOST.settle()
             before = min(gauge.seconds(), gauge.seconds())  # the first one wakes the threads
-            found[name] = _seconds(sides[name], bursts[name])
+            found[name] = HOST.seconds(sides[name], bursts[name])
             after = gauge.seconds()
             worst, best = max(worst, before, after), min(best, before, after)
         rounds.append((worst, best, found))
@@ -76,14 +76,19 @@ def time_undisturbed(
     return timings, Timing([best for _, best, _ in kept])
 
 
-def _burst(run):
-    if _seconds(run, 1) >= BURST:
+def _burst(run, clock):
+    for _ in range(clock.WARM_UPS):
+        run()
+    if clock.seconds(run) >= BURST:
         return 1
-    return max(1, round(BURST / _seconds(run, 1)))
+    return max(1, round(BURST / clock.seconds(run)))
 
 
 def time_interleaved(
-    sides: dict[str, Callable[[], object]], repeats: int, tick: Callable[[], None] = lambda: None
+    sides: dict[str, Callable[[], object]],
+    repeats: int,
+    tick: Callable[[], None] = lambda: None,
+    clock=HOST,
 ) -> dict[str, Timing]:
     """Run every side unmeasured, then `repeats` rounds in turn, so that drift hits all alike.
 
@@ -92,19 +97,12 @@ def time_interleaved(
     rounds = {name: [] for name in sides}
     bursts = {}
     for name, run in sides.items():
-        bursts[name] = _burst(run)
+        bursts[name] = _burst(run, clock)
         tick()
     for i in range(repeats):
         # every second round backwards: no side always runs after the same other
         for name in list(sides)[:: 1 if i % 2 == 0 else -1]:
-            sleep(PAUSE)
-            rounds[name].append(_seconds(sides[name], bursts[name]))
+            clock.settle()
+            rounds[name].append(clock.seconds(sides[name], bursts[name]))
             tick()
     return {name: Timing(r) for name, r in rounds.items()}
-
-
-def _seconds(run, times):
-    start = perf_counter()
-    for _ in range(times):
-        run()
-    return (perf_counter() - start) / times

@@ -1,16 +1,20 @@
-"""PyTorch beside us in the same run: eager, channels_last, the same weights, as many threads.
+"""PyTorch beside us in the same run: eager, channels_last, the same weights, as many threads; on a
+GPU in strict float32 (no TF32), cuDNN choosing its algorithms by trying them.
 
 Before it is timed its logits are compared with ours.
 """
+
+import gc
 
 import numpy as np
 import torch
 
 import fastconv as fc
+from fastconv.backend import select
 from fastconv.bench.compare import MismatchError
 from fastconv.bench.machine import thread_count
 from fastconv.bench.torch_networks import TWINS
-from fastconv.errors import ArgumentError
+from fastconv.errors import ArgumentError, DeviceError
 
 NAME = "torch"
 
@@ -23,23 +27,74 @@ def has(name: str) -> bool:
     return name in TWINS
 
 
+def set_up(device: str, tf32: bool = False) -> None:
+    """How PyTorch computes from now on, and that it does so where we do."""
+    torch.set_num_threads(thread_count())
+    if device == "cpu":
+        return
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"bench: PyTorch {torch.__version__} finds no GPU: install a CUDA build of it, or leave"
+            " --peers out"
+        )
+    ours = select.cuda_table().xp.cuda.get_current_stream().ptr
+    if torch.cuda.current_stream(device).cuda_stream != ours:
+        raise DeviceError(
+            "bench: PyTorch is not on CuPy's stream, whose events time both: unset"
+            " CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
+        )
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def method(device: str) -> str:
+    """How PyTorch is measured, for the report."""
+    how = f"torch: PyTorch {torch.__version__}, eager, channels_last, the same weights"
+    return how if device == "cpu" else f"{how}; no TF32, cudnn.benchmark"
+
+
+def twin(name: str, weights, device: str, dtype: str = "float32"):
+    """PyTorch's network of that name with these weights (of fc.to_torch_state_dict)."""
+    net = TWINS[name]()
+    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
+    return net.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
+
+
+def peak(work, mode) -> int | None:
+    """Bytes of PyTorch's tensors alive at most in the first step of a new network, parameters and
+    input among them; None on the CPU, where PyTorch does not count them."""
+    device = work.x.device
+    if device == "cpu":
+        return None
+    step(work, mode)()  # cuDNN's trials take memory of their own
+    gc.collect()
+    before = torch.cuda.memory_allocated(device)
+    run = step(work, mode)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def release() -> None:
+    """Give back what PyTorch keeps for its next tensors on GPUs."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
 def step(work, mode):
     """A function that runs one inference or training step of work's network in PyTorch."""
-    torch.set_num_threads(thread_count())
-    net = TWINS[work.name]()
-    weights = fc.to_torch_state_dict(work.model)
-    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
-    dtype = getattr(torch, work.x.dtype.name)
-    net = net.to(dtype=dtype, memory_format=torch.channels_last)
-    images = torch.from_numpy(work.x.numpy()).permute(0, 3, 1, 2)  # a view: channels_last already
-    labels = torch.from_numpy(work.labels.numpy())
+    device = work.x.device
+    net = twin(work.name, fc.to_torch_state_dict(work.model), device, work.x.dtype.name)
+    images = torch.from_numpy(work.x.numpy()).to(device)
+    images = images.permute(0, 3, 1, 2)  # a view: channels_last already
+    labels = torch.from_numpy(work.labels.numpy()).to(device)
 
     def infer():
         net.eval()
         with torch.inference_mode():
             return net(images)
 
-    ours, theirs = work.infer().numpy(), infer().numpy()
+    ours, theirs = work.infer().numpy(), infer().cpu().numpy()
     error = float(np.linalg.norm(ours - theirs) / np.linalg.norm(ours))
     if not error <= AGREEMENT:
         raise MismatchError(f"{work.name}: logits differ from PyTorch's by {error:.2g}, relative")

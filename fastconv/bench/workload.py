@@ -66,15 +66,15 @@ def _model(name, dtype):
     return model if dtype == "float32" else model.astype(dtype)
 
 
-def build(name: str, batch: int, dtype: str = "float32") -> Workload:
-    """The network of that name with seeded weights and its pictures.
+def build(name: str, batch: int, dtype: str = "float32", device: str = "cpu") -> Workload:
+    """The network of that name with seeded weights and its pictures, on a device.
 
     Inside a meta Trace nothing is computed.
     """
-    model = _model(name, dtype)
+    model = _model(name, dtype).to(device)
     fc.manual_seed(1)  # dropout masks must not depend on whether weights were drawn
     images = pictures(fc.models.model_info(name).input_shape, batch)
-    x = Tensor(own_copy(images, np.dtype(dtype), "cpu"))
-    labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), "cpu"))
+    x = Tensor(own_copy(images, np.dtype(dtype), device))
+    labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), device))
     optimizer = fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     return Workload(name, model, x, labels, optimizer)

@@ -3,14 +3,15 @@
 import functools
 import time
 from contextlib import nullcontext
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
 
 import numpy as np
 
-FLUSH_BYTES = 512 << 20  # several times any L2, and long enough to hide the host's launches
-WARM_UPS = 3
+from fastconv.bench.clock import EventClock, HostClock
+from fastconv.bench.gpu import look_at
 
 
 class OnDevice:
@@ -70,17 +71,8 @@ class Gpu:
         return cuda_table()
 
     def machine(self):
-        runtime = self.xp.cuda.runtime
-        facts = runtime.getDeviceProperties(0)
-        return {
-            "gpu": facts["name"].decode(),
-            "multiprocessors": facts["multiProcessorCount"],
-            "l2_bytes": facts["l2CacheSize"],
-            "driver": runtime.driverGetVersion(),
-            "cuda": runtime.runtimeGetVersion(),
-            **{name: version(name) for name in ("numpy", "torch") if find_spec(name)},
-            "cupy": self.xp.__version__,
-        }
+        packages = {name: version(name) for name in ("numpy", "torch") if find_spec(name)}
+        return {"gpu": asdict(look_at(self.xp, 0)), **packages}
 
     def healthy(self):
         """Whether the context can still be used: after an illegal access it cannot."""
@@ -109,23 +101,17 @@ class Gpu:
         return self.xp.get_default_memory_pool().total_bytes()
 
     @functools.cached_property
-    def _flushed(self):
-        return self.xp.empty(FLUSH_BYTES, np.uint8)
+    def _clock(self):
+        return EventClock(self.xp, look_at(self.xp, 0).l2_bytes)
 
     def time(self, run, budget=0.2, most=30):
         """Seconds of each run on the device, the L2 cache written over before each."""
-        for _ in range(WARM_UPS):
+        for _ in range(self._clock.WARM_UPS):
             run()
         self.synchronize()
-        start, stop = (self.xp.cuda.Event() for _ in range(2))
         rounds, end = [], time.monotonic() + budget
         while len(rounds) < 5 or (len(rounds) < most and time.monotonic() < end):
-            self._flushed.data.memset_async(0, FLUSH_BYTES)
-            start.record()
-            run()
-            stop.record()
-            stop.synchronize()
-            rounds.append(self.xp.cuda.get_elapsed_time(start, stop) / 1e3)
+            rounds.append(self._clock.seconds(run))
         return rounds
 
 
@@ -164,9 +150,7 @@ class Emulated:
         return 0
 
     def time(self, run):
-        began = time.perf_counter()
-        run()
-        return [time.perf_counter() - began]
+        return [HostClock().seconds(run)]
 
 
 def timing(rounds):

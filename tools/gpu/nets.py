@@ -40,12 +40,9 @@ def _ours(place, name, mode, images, labels):
 def _torch(place, weights, name, mode, images, labels):
     import torch
 
-    from fastconv.bench.torch_networks import TWINS
+    from fastconv.bench.torch_peer import twin
 
-    torch.backends.cudnn.benchmark = True
-    net = TWINS[name]()
-    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
-    net = net.to(place, memory_format=torch.channels_last).train(mode == "training")
+    net = twin(name, weights, place).train(mode == "training")
     x = torch.from_numpy(images).to(place).permute(0, 3, 1, 2)  # a view: channels_last already
     target = torch.from_numpy(labels).to(place)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
@@ -90,7 +87,9 @@ def _measure_torch(device, weights, tf32, *work):
     """(facts, logits or None)."""
     import torch
 
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    from fastconv.bench.torch_peer import set_up
+
+    set_up(device.place, tf32)
     if device.place == "cuda":
         torch.cuda.reset_peak_memory_stats()
     step = _torch(device.place, weights, *work)
