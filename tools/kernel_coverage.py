@@ -74,7 +74,9 @@ def run_tests(module, arguments):
     )
     if seen.returncode or not seen.stdout.startswith(str(tree)):
         raise SystemExit(f"fastconv._emulator is not that of {tree}: {seen.stdout}")
-    command = [python, "-m", "pytest", "-q", "tests/emulator", "-m", "not full", *LEAVE, *arguments]
+    # gcov's counters of several processes are added up
+    command = [python, "-m", "pytest", "-q", "-n", "auto", "tests/emulator", "-m", "not full"]
+    command += [*LEAVE, *arguments]
     return subprocess.run(command, env=environment, cwd=tree).returncode
 
 
