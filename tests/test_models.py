@@ -149,6 +149,38 @@ def test_classes_and_input_channels_are_respected(name):
         assert model(meta_input((2, h, w, 5))).shape == (2, 7)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_without_classes_it_gives_the_features_of_its_classifier(name):
+    """num_classes=0: what the last linear layer would read; the maps come before it."""
+    model, trace, _ = traced(name)
+    with fc.Trace(meta=True):
+        x = meta_input((1, *model_info(name).input_shape))
+        features = create_model(name, num_classes=0)(x)
+        maps = model.forward_features(x)
+    read = [r for r in trace.records if r.name in ("Linear", "RBF")][-1].inputs[0][0]
+    assert features.shape == read
+    assert len(maps.shape) == 4 and maps.shape[0] == 1
+
+
+def test_lineage_names_architectures_that_there_are():
+    architectures = {model_info(name).architecture for name in MODELS}
+    names = [a.name for a in architectures]
+    assert len(names) == len(set(names))
+    for a in architectures:
+        assert set(a.descends_from) <= set(names) - {a.name}, a.name
+        assert a.title and a.authors and a.link and a.introduced
+        older = [b.year for b in architectures if b.name in a.descends_from]
+        assert all(year <= a.year for year in older), a.name
+
+
+def test_a_network_knows_its_entry():
+    assert create_model("vgg11_cifar").info is model_info("vgg11_cifar")
+    assert fc.models.lenet5().info.architecture.year == 1998
+    assert list_models("*_bn", family="vgg") == ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
+    with pytest.raises(ArgumentError, match="no family 'vgg16'; there are alexnet, lenet"):
+        list_models(family="vgg16")
+
+
 def test_meta_models_take_no_memory(monkeypatch):
     """60 million parameters and their activations, without an array of them."""
 
@@ -188,7 +220,7 @@ def test_unknown_names_suggest_the_nearest():
 def test_a_name_is_registered_once():
     with pytest.raises(RegistryError, match=r"'lenet5' is there already, by fastconv\.models"):
 
-        @register(params=0, macs=0, source="a test")
+        @register(model_info("lenet5").architecture, params=0, macs=0, source="a test")
         def lenet5():
             pass
 
@@ -198,7 +230,7 @@ def test_a_name_is_registered_once():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"num_classes": 0}, "num_classes must be an int of at least 1, got 0"),
+        ({"num_classes": -1}, "num_classes must be an int of at least 0, got -1"),
         ({"in_channels": 1.5}, "in_channels must be an int of at least 1, got 1.5"),
         ({"pooling": "avg"}, "resnet18 has no option 'pooling', it has num_classes, in_channels"),
     ],

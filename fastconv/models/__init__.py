@@ -7,6 +7,7 @@ file; each entry is also a function of this package: fc.models.resnet50(num_clas
 from importlib import import_module
 from pkgutil import iter_modules
 
+from fastconv.models.info import Accuracy, Architecture, Preprocessing
 from fastconv.models.registry import REGISTRY, ModelEntry, create_model, list_models, model_info
 
 for _module in iter_modules(__path__):
@@ -14,4 +15,13 @@ for _module in iter_modules(__path__):
 
 globals().update({_name: _entry.build for _name, _entry in REGISTRY.items()})
 
-__all__ = ["ModelEntry", "create_model", "list_models", "model_info", *REGISTRY]
+__all__ = [
+    "Accuracy",
+    "Architecture",
+    "ModelEntry",
+    "Preprocessing",
+    "create_model",
+    "list_models",
+    "model_info",
+    *REGISTRY,
+]

@@ -10,7 +10,19 @@ The paper says 224, but its sizes need 227: (227 - 11)/4 + 1 = 55. Images (N, H,
 """
 
 from fastconv import nn
+from fastconv.models.head import classifier
+from fastconv.models.info import Architecture
 from fastconv.models.registry import register
+
+ALEXNET = Architecture(
+    name="AlexNet",
+    title="ImageNet Classification with Deep Convolutional Neural Networks",
+    authors="Krizhevsky, Sutskever, Hinton",
+    year=2012,
+    link="NIPS 2012",
+    introduced="ReLU, dropout and two GPUs: depth on a million photographs",
+    descends_from=("LeNet-5",),
+)
 
 
 class AlexNet(nn.Module):
@@ -42,11 +54,15 @@ class AlexNet(nn.Module):
             nn.Dropout(0.5),
             nn.Linear(4096, 4096),
             nn.ReLU(),
-            nn.Linear(4096, num_classes),
+            classifier(4096, num_classes),
         )
 
+    def forward_features(self, x):
+        """The maps behind the last pooling, (N, 6, 6, 256) for 224 x 224."""
+        return self.features(x)
+
     def forward(self, x):
-        x = self.avgpool(self.features(x))
+        x = self.avgpool(self.forward_features(x))
         return self.classifier(self.flatten(x))
 
 
@@ -90,25 +106,31 @@ class AlexNet2012(nn.Module):
             setattr(self, f"fc{6 + i}", nn.Linear(features, 4096))
             setattr(self, f"drop{6 + i}", nn.Dropout(0.5))
             features = 4096
-        setattr(self, f"fc{6 + hidden}", nn.Linear(features, num_classes))
+        setattr(self, f"fc{6 + hidden}", classifier(features, num_classes))
         self.hidden = hidden
         self.initialise()
 
     def initialise(self):
         """Weights N(0, 0.01); biases of conv2, conv4, conv5 and hidden layers 1, others 0."""
         biases = {name: row[-1] for name, row in LAYERS.items()}
-        biases |= {f"fc{6 + i}": 1 for i in range(self.hidden)} | {f"fc{6 + self.hidden}": 0}
+        biases |= {f"fc{6 + i}": 1 for i in range(self.hidden)}
+        if isinstance(getattr(self, f"fc{6 + self.hidden}"), nn.Linear):
+            biases[f"fc{6 + self.hidden}"] = 0
         for name, bias in biases.items():
             layer = getattr(self, name)
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.constant_(layer.bias, bias)
 
-    def forward(self, x):
+    def forward_features(self, x):
+        """The maps behind the last pooling, (N, 6, 6, 256)."""
         x = self.stage(self.conv1(x), self.norm1, self.pool1, self.bn1)
         x = self.stage(self.conv2(x), self.norm2, self.pool2, self.bn2)
         x = self.relu(self.conv3(x))
         x = self.relu(self.conv4(x))
-        x = self.flatten(self.pool5(self.relu(self.conv5(x))))
+        return self.pool5(self.relu(self.conv5(x)))
+
+    def forward(self, x):
+        x = self.flatten(self.forward_features(x))
         for i in range(6, 6 + self.hidden):
             x = getattr(self, f"drop{i}")(self.relu(getattr(self, f"fc{i}")(x)))
         return getattr(self, f"fc{6 + self.hidden}")(x)
@@ -125,12 +147,18 @@ def keras_batch_norm(channels):
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-@register(params=61_100_840, macs=714_188_480, source="Krizhevsky 2014 (one stream) as torchvision")
+@register(
+    ALEXNET,
+    params=61_100_840,
+    macs=714_188_480,
+    source="Krizhevsky 2014 (one stream) as torchvision",
+)
 def alexnet(num_classes=1000, in_channels=3):
     return AlexNet(num_classes, in_channels)
 
 
 @register(
+    ALEXNET,
     params=60_965_224,
     macs=724_406_816,
     input_shape=(227, 227, 3),
@@ -141,6 +169,7 @@ def alexnet_2012(num_classes=1000, in_channels=3):
 
 
 @register(
+    ALEXNET,
     params=62_378_344,
     macs=1_135_256_096,
     input_shape=(227, 227, 3),
@@ -151,6 +180,7 @@ def alexnet_single(num_classes=1000, in_channels=3):
 
 
 @register(
+    ALEXNET,
     params=45_597_032,
     macs=1_118_478_880,
     input_shape=(227, 227, 3),
@@ -161,6 +191,7 @@ def alexnet_003(num_classes=1000, in_channels=3):
 
 
 @register(
+    ALEXNET,
     params=58_691_748,  # Keras counts 704 running statistics too: 58,692,452
     macs=1_131_569_696,
     input_shape=(227, 227, 3),

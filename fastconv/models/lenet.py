@@ -11,7 +11,18 @@ import numpy as np
 from fastconv import functional as F
 from fastconv import nn
 from fastconv.errors import ArgumentError
+from fastconv.models.head import classifier
+from fastconv.models.info import Architecture
 from fastconv.models.registry import register
+
+LENET_5 = Architecture(
+    name="LeNet-5",
+    title="Gradient-Based Learning Applied to Document Recognition",
+    authors="LeCun, Bottou, Bengio, Haffner",
+    year=1998,
+    link="Proceedings of the IEEE 86(11)",
+    introduced="convolution and subsampling in turns, trained from end to end by gradients",
+)
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -31,12 +42,16 @@ class LeNet5(nn.Module):
         self.flatten = nn.Flatten()
         self.fc1 = nn.Linear((5, 5, 16), 120)
         self.fc2 = nn.Linear(120, 84)
-        self.fc3 = nn.Linear(84, num_classes)
+        self.fc3 = classifier(84, num_classes)
         self.act = act()
 
-    def forward(self, x):
+    def forward_features(self, x):
+        """The maps that the linear layers read, (N, 5, 5, 16)."""
         x = self.pool1(self.act(self.conv1(x)))
-        x = self.pool2(self.act(self.conv2(x)))
+        return self.pool2(self.act(self.conv2(x)))
+
+    def forward(self, x):
+        x = self.forward_features(x)
         x = self.act(self.fc1(self.flatten(x)))
         return self.fc3(self.act(self.fc2(x)))
 
@@ -101,7 +116,7 @@ class LeNet51998(nn.Module):
         self.c5 = nn.Conv2d(16, 120, 5)
         self.flatten = nn.Flatten()
         self.f6 = nn.Linear(120, 84)
-        self.rbf = nn.RBF(codes[:num_classes])
+        self.rbf = nn.RBF(codes[:num_classes]) if num_classes else nn.Identity()
         self.squash = nn.ScaledTanh(1.7159, 2 / 3)
         self.initialise()
 
@@ -118,10 +133,14 @@ class LeNet51998(nn.Module):
         bound = np.repeat(bound, fan_in)
         nn.init.uniform_(self.c3.weight, -bound, bound)
 
-    def forward(self, x):
+    def forward_features(self, x):
+        """The maps of C5, (N, 1, 1, 120)."""
         x = self.squash(self.s2(self.squash(self.c1(x))))
         x = self.squash(self.s4(self.squash(self.c3(x))))
-        x = self.squash(self.c5(x))
+        return self.squash(self.c5(x))
+
+    def forward(self, x):
+        x = self.forward_features(x)
         x = self.squash(self.f6(self.flatten(x)))
         return self.rbf(x)
 
@@ -141,9 +160,11 @@ def map_loss(distances, labels, j=0.1):
 
 
 @register(
+    LENET_5,
     params=61_706,
     macs=416_520,
     input_shape=(32, 32, 1),
+    preprocessing=None,
     source="LeCun et al. 1998, figure 2, in today's form",
 )
 def lenet5(num_classes=10, in_channels=1, activation="tanh", pooling="avg"):
@@ -151,9 +172,11 @@ def lenet5(num_classes=10, in_channels=1, activation="tanh", pooling="avg"):
 
 
 @register(
+    LENET_5,
     params=60_000,
     macs=325_680,
     input_shape=(32, 32, 1),
+    preprocessing=None,
     source="LeCun et al. 1998, figure 2, table I, appendix A",
 )
 def lenet5_1998(num_classes=10, in_channels=1):

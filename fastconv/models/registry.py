@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import wraps
 from inspect import signature
 
 from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
+from fastconv.models.info import IMAGENET, Accuracy, Architecture, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class ModelEntry:
     macs: int  # of convolutions and linear layers, inference; FLOPs are twice that
     input_shape: tuple[int, int, int]  # H, W, C
     source: str
+    architecture: Architecture
+    accuracy: tuple[Accuracy, ...]
+    preprocessing: Preprocessing | None  # None: images as they are
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -39,8 +44,18 @@ class ModelEntry:
 REGISTRY: dict[str, ModelEntry] = {}
 
 
-def register(*, params: int, macs: int, source: str, input_shape=(224, 224, 3)):
-    """Decorator: puts a function that builds a network into the registry under its own name."""
+def register(
+    architecture: Architecture,
+    *,
+    params: int,
+    macs: int,
+    source: str,
+    input_shape=(224, 224, 3),
+    accuracy=(),
+    preprocessing=IMAGENET,
+):
+    """Decorator: puts a function that builds a network into the registry under its own name. The
+    networks it builds have the entry as `info`."""
 
     def add(build):
         name = build.__name__
@@ -48,16 +63,43 @@ def register(*, params: int, macs: int, source: str, input_shape=(224, 224, 3)):
             raise RegistryError(
                 f"register: model {name!r} is there already, by {REGISTRY[name].build.__module__}"
             )
-        family = build.__module__.rpartition(".")[2]
-        REGISTRY[name] = ModelEntry(name, family, build, params, macs, input_shape, source)
-        return build
+
+        @wraps(build)
+        def build_with_info(*args, **kwargs):
+            model = build(*args, **kwargs)
+            model.info = entry
+            return model
+
+        entry = REGISTRY[name] = ModelEntry(
+            name,
+            build.__module__.rpartition(".")[2],
+            build_with_info,
+            params,
+            macs,
+            input_shape,
+            source,
+            architecture,
+            tuple(accuracy),
+            preprocessing,
+        )
+        return build_with_info
 
     return add
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names that match a shell pattern, sorted: list_models("resnet*")."""
-    return sorted(name for name in REGISTRY if fnmatchcase(name, pattern))
+def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
+    """Names that match a shell pattern, sorted: list_models("resnet*"); of one family, the name of
+    the file it is in: list_models(family="vgg")."""
+    families = {entry.family for entry in REGISTRY.values()}
+    if family is not None and family not in families:
+        raise ArgumentError(
+            f"list_models: there is no family {family!r}; there are {', '.join(sorted(families))}"
+        )
+    return sorted(
+        name
+        for name, entry in REGISTRY.items()
+        if fnmatchcase(name, pattern) and family in (None, entry.family)
+    )
 
 
 def model_info(name: str) -> ModelEntry:
@@ -75,6 +117,7 @@ def create_model(name: str, num_classes=None, in_channels=None, **options):
     """A new network with fresh weights, in training mode.
 
     num_classes, in_channels: None stands for the published network's (1000 and 3 for ImageNet).
+    num_classes=0 leaves the last linear layer out: the network gives the features it would read.
     options: what the entry takes besides, as zero_init_residual of ResNets.
     Raises UnknownModelError, ArgumentError.
     """
@@ -84,12 +127,15 @@ def create_model(name: str, num_classes=None, in_channels=None, **options):
             raise ArgumentError(
                 f"create_model: {name} has no option {option!r}, it has {', '.join(entry.options)}"
             )
-    for argument, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+    for argument, value, least in (
+        ("num_classes", num_classes, 0),
+        ("in_channels", in_channels, 1),
+    ):
         if value is None:
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ArgumentError(
-                f"create_model: {argument} must be an int of at least 1, got {value!r}"
+                f"create_model: {argument} must be an int of at least {least}, got {value!r}"
             )
         options[argument] = value
     return entry.build(**options)

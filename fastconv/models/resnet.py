@@ -6,7 +6,19 @@ Images (N, H, W, C), 224 x 224 in the paper. Attribute names are torchvision's.
 """
 
 from fastconv import nn
+from fastconv.models.head import classifier
+from fastconv.models.info import Architecture
 from fastconv.models.registry import register
+
+RESNET = Architecture(
+    name="ResNet",
+    title="Deep Residual Learning for Image Recognition",
+    authors="He, Zhang, Ren, Sun",
+    year=2015,
+    link="arXiv 1512.03385",
+    introduced="shortcuts: a block learns what to add to its input",
+    descends_from=("VGG",),
+)
 
 
 class BasicBlock(nn.Module):
@@ -107,17 +119,20 @@ class ResNet(nn.Module):
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = classifier(channels, num_classes)
         initialise(self, zero_init_residual)
 
-    def forward(self, x):
+    def forward_features(self, x):
+        """The maps of the last stage, (N, 7, 7, C) for 224 x 224."""
         x = nn.conv_bn_act(x, self.conv1, self.bn1, "relu")
         x = self.maxpool(x)
         x = self.layer1(x)
         x = self.layer2(x)
         x = self.layer3(x)
-        x = self.layer4(x)
-        x = self.avgpool(x)
+        return self.layer4(x)
+
+    def forward(self, x):
+        x = self.avgpool(self.forward_features(x))
         return self.fc(self.flatten(x))
 
 
@@ -146,57 +161,67 @@ _V15 = "He et al. 2015, table 1; stride as torchvision (v1.5)"
 _V1 = "He et al. 2015, table 1; stride in the first 1x1"
 
 
-@register(params=11_689_512, macs=1_814_073_344, source="He et al. 2015, table 1")
+@register(RESNET, params=11_689_512, macs=1_814_073_344, source="He et al. 2015, table 1")
 def resnet18(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(BasicBlock, DEPTHS[18], num_classes, in_channels, zero_init_residual)
 
 
-@register(params=21_797_672, macs=3_663_761_408, source="He et al. 2015, table 1")
+@register(RESNET, params=21_797_672, macs=3_663_761_408, source="He et al. 2015, table 1")
 def resnet34(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(BasicBlock, DEPTHS[34], num_classes, in_channels, zero_init_residual)
 
 
-@register(params=25_557_032, macs=4_089_184_256, source=_V15)
+@register(RESNET, params=25_557_032, macs=4_089_184_256, source=_V15)
 def resnet50(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[50], num_classes, in_channels, zero_init_residual)
 
 
-@register(params=44_549_160, macs=7_801_405_440, source=_V15)
+@register(RESNET, params=44_549_160, macs=7_801_405_440, source=_V15)
 def resnet101(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[101], num_classes, in_channels, zero_init_residual)
 
 
-@register(params=60_192_808, macs=11_513_626_624, source=_V15)
+@register(RESNET, params=60_192_808, macs=11_513_626_624, source=_V15)
 def resnet152(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[152], num_classes, in_channels, zero_init_residual)
 
 
-@register(params=25_557_032, macs=3_857_973_248, source=_V1)
+@register(RESNET, params=25_557_032, macs=3_857_973_248, source=_V1)
 def resnet50_v1(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
         Bottleneck, DEPTHS[50], num_classes, in_channels, zero_init_residual, stride_in_1x1=True
     )
 
 
-@register(params=44_549_160, macs=7_570_194_432, source=_V1)
+@register(RESNET, params=44_549_160, macs=7_570_194_432, source=_V1)
 def resnet101_v1(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
         Bottleneck, DEPTHS[101], num_classes, in_channels, zero_init_residual, stride_in_1x1=True
     )
 
 
-@register(params=60_192_808, macs=11_282_415_616, source=_V1)
+@register(RESNET, params=60_192_808, macs=11_282_415_616, source=_V1)
 def resnet152_v1(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
         Bottleneck, DEPTHS[152], num_classes, in_channels, zero_init_residual, stride_in_1x1=True
     )
 
 
-@register(params=11_515_688, macs=1_794_805_760, source="He et al. 2015, section 4.1: no shortcuts")
+@register(
+    RESNET,
+    params=11_515_688,
+    macs=1_794_805_760,
+    source="He et al. 2015, section 4.1: no shortcuts",
+)
 def plain18(num_classes=1000, in_channels=3):
     return ResNet(BasicBlock, DEPTHS[18], num_classes, in_channels, shortcut=False)
 
 
-@register(params=21_623_848, macs=3_644_493_824, source="He et al. 2015, section 4.1: no shortcuts")
+@register(
+    RESNET,
+    params=21_623_848,
+    macs=3_644_493_824,
+    source="He et al. 2015, section 4.1: no shortcuts",
+)
 def plain34(num_classes=1000, in_channels=3):
     return ResNet(BasicBlock, DEPTHS[34], num_classes, in_channels, shortcut=False)

@@ -5,7 +5,19 @@ torchvision does. Attribute names, numbers inside `features` and `classifier` ar
 """
 
 from fastconv import nn
+from fastconv.models.head import classifier
+from fastconv.models.info import Architecture
 from fastconv.models.registry import register
+
+VGG_NETS = Architecture(
+    name="VGG",
+    title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    authors="Simonyan, Zisserman",
+    year=2014,
+    link="arXiv 1409.1556",
+    introduced="nothing but 3x3 windows, 11 to 19 layers deep",
+    descends_from=("AlexNet",),
+)
 
 # Simonyan and Zisserman 2014, table 1: channels of the 3x3 convolutions of each block; a 2x2 max
 # pooling ends a block
@@ -70,7 +82,7 @@ class VGG(nn.Module):
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(hidden, num_classes),
+            classifier(hidden, num_classes),
         )
         for module in self.modules():  # as torchvision
             if isinstance(module, nn.Conv2d):
@@ -80,8 +92,12 @@ class VGG(nn.Module):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
 
+    def forward_features(self, x):
+        """The maps behind the last pooling, (N, 7, 7, 512) for 224 x 224."""
+        return self.features(x)
+
     def forward(self, x):
-        x = self.flatten(self.avgpool(self.features(x)))
+        x = self.flatten(self.avgpool(self.forward_features(x)))
         return self.classifier(x)
 
 
@@ -89,50 +105,52 @@ _SOURCE = "Simonyan and Zisserman 2014, table 1, configuration "
 _SOURCE_BN = "torchvision's variant with batch norm of configuration "
 
 
-@register(params=132_863_336, macs=7_609_090_048, source=_SOURCE + "A")
+@register(VGG_NETS, params=132_863_336, macs=7_609_090_048, source=_SOURCE + "A")
 def vgg11(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[11], False, num_classes, in_channels)
 
 
-@register(params=132_868_840, macs=7_609_090_048, source=_SOURCE_BN + "A")
+@register(VGG_NETS, params=132_868_840, macs=7_609_090_048, source=_SOURCE_BN + "A")
 def vgg11_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[11], True, num_classes, in_channels)
 
 
-@register(params=133_047_848, macs=11_308_466_176, source=_SOURCE + "B")
+@register(VGG_NETS, params=133_047_848, macs=11_308_466_176, source=_SOURCE + "B")
 def vgg13(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[13], False, num_classes, in_channels)
 
 
-@register(params=133_053_736, macs=11_308_466_176, source=_SOURCE_BN + "B")
+@register(VGG_NETS, params=133_053_736, macs=11_308_466_176, source=_SOURCE_BN + "B")
 def vgg13_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[13], True, num_classes, in_channels)
 
 
-@register(params=138_357_544, macs=15_470_264_320, source=_SOURCE + "D")
+@register(VGG_NETS, params=138_357_544, macs=15_470_264_320, source=_SOURCE + "D")
 def vgg16(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], False, num_classes, in_channels)
 
 
-@register(params=138_365_992, macs=15_470_264_320, source=_SOURCE_BN + "D")
+@register(VGG_NETS, params=138_365_992, macs=15_470_264_320, source=_SOURCE_BN + "D")
 def vgg16_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], True, num_classes, in_channels)
 
 
-@register(params=143_667_240, macs=19_632_062_464, source=_SOURCE + "E")
+@register(VGG_NETS, params=143_667_240, macs=19_632_062_464, source=_SOURCE + "E")
 def vgg19(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[19], False, num_classes, in_channels)
 
 
-@register(params=143_678_248, macs=19_632_062_464, source=_SOURCE_BN + "E")
+@register(VGG_NETS, params=143_678_248, macs=19_632_062_464, source=_SOURCE_BN + "E")
 def vgg19_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[19], True, num_classes, in_channels)
 
 
 @register(
+    VGG_NETS,
     params=14_487_946,
     macs=158_027_776,
     input_shape=(32, 32, 3),
+    preprocessing=None,
     source="VGG-11 for 32 x 32 images: linear layers 512-2048-2048-10, no dropout",
 )
 def vgg11_cifar(num_classes=10, in_channels=3):

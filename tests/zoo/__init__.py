@@ -1,0 +1,1 @@
+"""What differs between the facts and our networks in names only, a file per family."""

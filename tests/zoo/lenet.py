@@ -1,0 +1,2 @@
+NAMES = {"lenet5": "lenet5_modern_32"}
+STAGES = {s: s.lower() for s in ("C1", "S2", "C3", "S4", "C5", "F6", "RBF")}
