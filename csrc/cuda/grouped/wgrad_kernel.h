@@ -20,42 +20,42 @@ namespace fc::cuda {
 template <int kStride>
 struct GroupedWgrad {
   static constexpr int kStep = kStride, kSize = GroupedWgradTiles::kSize;
-  static constexpr int kColumns = kStep == 1 ? 7 : 4;  // as forwards
+  static constexpr int kColumns = 7;  // maps of 7, 14, 28, 56 pixels leave nobody idle
   static constexpr int kInputs = (kColumns - 1) * kStep + kSize;
   static constexpr int kInputsAtOnce = 3;  // more do not fit beside the gradients and sums
   using Four = Vec<float, kChannels>;
 
-  // acc[s][k] += products of inputs kFirst and following of a row with the gradients of the first
-  // `count` pixels. Others are left out, rather than 0: x may be infinite.
+  // acc[k] += g[k] * in, of one tap
+  static FC_DEVICE void add_product(const Four& g, const Four& in, Four (&acc)[kChannels]) {
+#pragma unroll
+    for (int k = 0; k < kChannels; ++k) {
+#pragma unroll
+      for (int c = 0; c < kChannels; ++c) acc[k][c] += g[k] * in[c];
+    }
+  }
+
+  // acc[s][k] += products of inputs kFirst and following of a row with the gradients of a patch
   template <int kFirst, class LoadInputs>
-  static FC_DEVICE void add_products(LoadInputs load_inputs, const Four (&g)[kColumns], int count,
-                                     Four (&acc)[kSize][kChannels]) {
+  static FC_DEVICE void add_patch(LoadInputs load_inputs, const Four (&g)[kColumns],
+                                  Four (&acc)[kSize][kChannels]) {
     constexpr int kCount = std::min(kInputsAtOnce, kInputs - kFirst);
     Four in[kCount];
     load_inputs(kFirst, in);
 #pragma unroll
     for (int i = 0; i < kColumns; ++i) {
-      if (i >= count) continue;
 #pragma unroll
       for (int s = 0; s < kSize; ++s) {
         const int j = i * kStep + s - kFirst;
-        if (j < 0 || j >= kCount) continue;
-#pragma unroll
-        for (int k = 0; k < kChannels; ++k) {
-#pragma unroll
-          for (int c = 0; c < kChannels; ++c) acc[s][k][c] += g[i][k] * in[j][c];
-        }
+        if (j >= 0 && j < kCount) add_product(g[i], in[j], acc[s]);
       }
     }
-    if constexpr (kFirst + kCount < kInputs) {
-      add_products<kFirst + kCount>(load_inputs, g, count, acc);
-    }
+    if constexpr (kFirst + kCount < kInputs) add_patch<kFirst + kCount>(load_inputs, g, acc);
   }
 };
 
 // partial (splits, K, 3, 3, C/groups)
 template <class T, class Window, bool kPrologue>
-__global__ void __launch_bounds__(kBlock, 2)
+__global__ void __launch_bounds__(GroupedWgradTiles::kThreads, 2)
     grouped_wgrad_kernel(Image image, GroupedWgradTiles tiles, const T* x, const T* gy,
                          InputMap<T> input, float* partial) {
   constexpr int N = kChannels, kSize = Window::kSize, kColumns = Window::kColumns;
@@ -77,9 +77,8 @@ __global__ void __launch_bounds__(kBlock, 2)
       const int row = p * Window::kStep - image.pad_top + owner.r;
       if (row < 0 || row >= image.in_h) continue;
       const int q = column * kColumns;
-      Vec<float, N> g[kColumns];
-      load_pixels<false>(gy + (int64_t{n} * image.out_h + p) * image.out_w * tiles.k + owner.k, q,
-                         image.out_w, tiles.k, Affine<N>(), input.act, g);
+      const T* gradients =
+          gy + ((int64_t{n} * image.out_h + p) * image.out_w + q) * tiles.k + owner.k;
       const T* pixels = x + (int64_t{n} * image.in_h + row) * image.in_w * image.c + owner.c;
       const auto load_inputs = [&](int from, auto& in) {
         // again and again: no registers are left to keep it
@@ -88,7 +87,26 @@ __global__ void __launch_bounds__(kBlock, 2)
         load_pixels<kPrologue>(pixels, q * Window::kStep - image.pad_left + from, image.in_w,
                                image.c, affine, input.act, in);
       };
-      Window::template add_products<0>(load_inputs, g, image.out_w - q, acc);
+      const int count = image.out_w - q;
+      if (count >= kColumns) {
+        Vec<float, N> g[kColumns];
+#pragma unroll
+        for (int i = 0; i < kColumns; ++i) {
+          g[i] = widen(load<N>(gradients + int64_t{i} * tiles.k));
+        }
+        Window::template add_patch<0>(load_inputs, g, acc);
+      } else {
+        // pixel by pixel, in the same order: what is missing may not be multiplied, not even by 0,
+        // since x may be infinite
+#pragma unroll 1
+        for (int i = 0; i < count; ++i) {
+          const Vec<float, N> g = widen(load<N>(gradients + int64_t{i} * tiles.k));
+          Vec<float, N> in[kSize];
+          load_inputs(i * Window::kStep, in);
+#pragma unroll
+          for (int s = 0; s < kSize; ++s) Window::add_product(g, in[s], acc[s]);
+        }
+      }
     }
   }
 

@@ -18,7 +18,8 @@ struct GroupedOwner {
 
 struct GroupedWgradTiles {
   static constexpr int kSize = 3, kTaps = kSize * kSize;
-  static constexpr int kOwners = kBlock / kSize;  // most pairs, times strips, of a block
+  static constexpr int kOwners = 64;                // most pairs, times strips, of a block
+  static constexpr int kThreads = kOwners * kSize;  // at most; two such blocks have 168 registers
 
   int k, kg, cg, groups;
   int block_groups;  // of a block
