@@ -9,12 +9,12 @@
 
 namespace fc::cuda {
 
-// As many groups as a block has room for, but so that all blocks have about as many, and an even
-// number of fours where it is several groups: whole sectors of 32 bytes.
-inline int groups_of_block(int64_t groups, int64_t room, int64_t fours) {
-  const int64_t most = std::max(int64_t{1}, std::min(groups, room));
-  int64_t each = ceil_div(groups, ceil_div(groups, most));
-  if (each > 1 && each < groups && each * fours % 2 != 0) each += each < room ? 1 : -1;
+// As many groups as a block has room for, but so that all blocks have about as many, and, where
+// these are several, an even number of fours of channels: whole sectors of 32 bytes.
+inline int groups_of_block(int64_t groups, int64_t room, int64_t fours_of_group) {
+  int64_t each = ceil_div(groups, ceil_div(groups, std::min(groups, room)));
+  const bool odd = each * fours_of_group % 2 != 0;
+  if (odd && each > 1 && each < groups) each += each < room ? 1 : -1;
   return static_cast<int>(each);
 }
 

@@ -32,8 +32,8 @@ struct GroupedWgradTiles {
         kg(static_cast<int>(p.kg())),
         cg(static_cast<int>(p.cg())),
         groups(static_cast<int>(p.groups)),
-        block_groups(groups_of_block(p.groups, std::min(kOwners / pairs_of_group(), kWarp),
-                                     p.kg() / kChannels)),
+        block_groups(
+            groups_of_block(p.groups, std::min(kOwners / pairs_of_group(), kWarp), kg / kChannels)),
         patches(p.n * p.p * ceil_div(p.q, per_patch)),
         strips(kOwners / pairs(), patches, blocks(), kPatchesOfStrip),
         by_row_of_window(pairs()),
