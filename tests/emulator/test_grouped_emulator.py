@@ -280,6 +280,14 @@ def test_arrays_that_vectors_do_not_fit(name, direction):
         np.testing.assert_array_equal(sums[1], np.sum(expected.reshape(-1, p.k) ** 2, 0))
 
 
+def test_the_workspace_is_enough_for_arrays_that_vectors_do_not_fit():
+    p = grouped(1, (20, 8), 2, 32)  # implicit GEMM has more tiles to sum up than there are blocks
+    x, w = operands(p, "fwd", np.float32, integers=True)
+    sums = np.full((2, p.k), np.nan)
+    y = run(p, "fwd", unaligned(x), w, epilogue=Epilogue(sums=sums))
+    np.testing.assert_array_equal(sums, [y.sum((0, 1, 2)), (y.astype("d") ** 2).sum((0, 1, 2))])
+
+
 def test_blocks_that_do_several_tiles():
     p = grouped(34000, (1, 1), 4, 16)
     x, w = operands(p, "fwd", np.float32, integers=True)
