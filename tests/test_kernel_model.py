@@ -32,6 +32,23 @@ def test_a_depthwise_convolution():
     assert model.conv2d(p, "fwd") == (4 * (200 + 36 + 72), 2 * 2 * 4 * 81)
 
 
+def test_groups_of_four_channels_wait_for_memory_those_of_sixteen_for_arithmetic():
+    """3x3 layers of ResNeXt-50 32x4d; a product per channel of the group and tap."""
+    few, many = (
+        Conv2dProblem(32, size, size, c, c, 3, 3, size, size, pad=SAME, groups=32)
+        for size, c in ((56, 128), (14, 512))
+    )
+    taps = 54 * 3 + 2 * 2
+    size = 32 * 56 * 56 * 128
+    assert model.conv2d(few, "fwd") == (
+        4 * (2 * size + 128 * 9 * 4),
+        2 * 32 * 128 * 4 * taps * taps,
+    )
+    for direction in model.DIRECTIONS:
+        assert model.conv2d(few, direction).bound_by() == "memory"
+        assert model.conv2d(many, direction).bound_by() == "arithmetic"
+
+
 def test_dilated_taps_in_the_padding_do_not_count():
     p = Conv2dProblem(1, 3, 1, 1, 1, 3, 1, 3, 1, pad=(2, 2, 0, 0), dilation=(2, 1))
     # output 0: rows -2 0 2 -> 2; output 1: rows -1 1 3 -> 1; output 2: rows 0 2 4 -> 2

@@ -25,12 +25,20 @@ def _is_matrix_product(p):
     return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
 
 
+def _has_small_groups(p):
+    few = all(n // p.groups in range(4, 33, 4) for n in (p.c, p.k))
+    window = (p.r, p.s) == (3, 3) and p.stride in ((1, 1), (2, 2)) and p.dilation == (1, 1)
+    return p.groups > 1 and few and window
+
+
 @functools.cache
 def _algorithms(problem, direction):
     """Those that fit, the best first."""
     fits = []
     if _is_depthwise(problem):
         fits.append("depthwise")
+    if _has_small_groups(problem):
+        fits.append("grouped")
     if _is_matrix_product(problem):
         fits.append("1x1")
     return (*fits, "implicit", "im2col")
@@ -55,7 +63,7 @@ class DeviceTable(DeviceLayers):
 
         "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
         where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
-        group, vectors along the channels.
+        group, vectors along the channels; "grouped": 3x3 with up to 32 channels per group.
         """
         return _algorithms(problem, direction)
 

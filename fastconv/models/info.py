@@ -1,4 +1,4 @@
-"""What is known of a network beside its layers: whence it comes, what it reached, what it is fed."""
+"""What is known of a network beside its layers: its paper, what it reached, what it is fed."""
 
 from dataclasses import dataclass
 

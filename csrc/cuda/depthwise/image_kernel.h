@@ -13,56 +13,12 @@
 #pragma once
 
 #include "cuda/depthwise/any_window.h"
-#include "cuda/depthwise/block_sums.h"
 #include "cuda/depthwise/choose.h"
 #include "cuda/depthwise/fixed_window.h"
 #include "cuda/depthwise/load_pixels.h"
+#include "cuda/depthwise/output_map.h"
 
 namespace fc::cuda {
-
-// Epilogue<T> as the kernel is given it.
-template <class T>
-struct OutputMap {
-  const T *scale, *shift, *residual;
-  Act act;
-  double* partial;  // (blocks, 2, C) or null
-};
-
-template <int N, class T, int kCount>
-FC_DEVICE void store_patch(T* y, const Image& image, const Patch& patch,
-                           const Vec<float, N> (&v)[kCount]) {
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    const int column = patch.column + i;
-    if (column >= 0 && column < image.out_w) store(y + int64_t{column} * image.c, narrow<T>(v[i]));
-  }
-}
-
-// Patches of the forward direction begin inside of the image. y_at: of the row's channel.
-template <int N, class T, int kCount>
-FC_DEVICE void finish(const OutputMap<T>& map, const Image& image, const Tiles& tiles,
-                      const Patch& patch, int64_t y_at, float* shared, BlockSums& sums,
-                      Vec<float, N> (&v)[kCount]) {
-  const int count = patch.inside ? std::min(kCount, image.out_w - patch.column) : 0;
-  if (patch.inside) {
-    const Affine<N> affine = load_affine<N>(map.scale, map.shift, patch.channel);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) v[i] = affine(v[i]);
-  }
-  if (map.partial) sums.add(tiles, count, v, shared);
-  if (!patch.inside) return;
-  if (map.residual) {
-    const T* from = map.residual + y_at + int64_t{patch.column} * image.c;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      if (i >= count) continue;
-      const Vec<float, N> residual = widen(load<N>(from + int64_t{i} * image.c));
-#pragma unroll
-      for (int c = 0; c < N; ++c) v[i][c] += residual[c];
-    }
-  }
-  activate(map.act, v);
-}
 
 template <class T, int N, class Window, bool kPrologue>
 __global__ void __launch_bounds__(kBlock, 2)
@@ -101,7 +57,8 @@ __global__ void __launch_bounds__(kBlock, 2)
 template <class Window, int N>
 Tiles image_tiles(const Conv2dProblem& p, bool sums) {
   return Tiles(p.n, Window::kBackward ? p.h : p.p, Window::kBackward ? p.w : p.q, p.c, N,
-               Window::kColumns, Window::shift(p), sums);
+               vectors_of_block(p.c, N), Window::kColumns, Window::shift(p),
+               sums ? kSummingBlocks : INT64_MAX);
 }
 
 // w: (C,R,S) for a FixedWindow, (R,S,C) for AnyWindow. Nothing may be empty.

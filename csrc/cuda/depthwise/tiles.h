@@ -4,7 +4,8 @@
 // owns a few vectors, neighbouring threads neighbouring vectors, of as many patches as fit; they
 // lie side by side in a band about 16 pixels wide and below each other, so that the rows that
 // windows share are read from L1. Bands go on from image to image: small images leave no thread
-// idle. Where a block sums what it computes, it does several such tiles in turn (steps).
+// idle. Where few blocks are wanted, as when they sum what they compute, a block does several such
+// tiles in turn (steps).
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,7 @@ inline int vectors_of_block(int64_t channels, int per_vector) {
 
 // Dividers and indices have 31 bits.
 inline void check_count(int64_t count) {
-  if (count > INT32_MAX - kBlock) throw std::invalid_argument("depthwise: more than 2^31 pixels");
+  if (count > INT32_MAX - kBlock) throw std::invalid_argument("convolution: more than 2^31 pixels");
 }
 
 struct Patch {
@@ -47,13 +48,13 @@ struct Tiles {
   int64_t total;                // patches, those beyond the right edge too
   Divider by_vectors, by_band, by_rows, by_bands;
 
-  Tiles(int64_t n, int64_t rows, int64_t columns, int64_t channels, int per_vector, int per_patch,
-        int shift, bool sums)
+  Tiles(int64_t n, int64_t rows, int64_t columns, int64_t channels, int per_vector, int vectors,
+        int per_patch, int shift, int64_t most_blocks)
       : channels(static_cast<int>(channels)),
         rows(static_cast<int>(rows)),
         columns(static_cast<int>(columns)),
-        shift(shift) {
-    vectors = vectors_of_block(channels, per_vector);
+        shift(shift),
+        vectors(vectors) {
     patches = kBlock / vectors;
     groups = static_cast<int>(ceil_div(columns + shift, per_patch));
     const int bands = ceil_div(groups, std::max(1, kBandPixels / per_patch));
@@ -61,7 +62,7 @@ struct Tiles {
     total = n * bands * rows * band;
     check_count(total);
     const int64_t blocks = ceil_div(total, patches) * ceil_div(channels, per_vector * vectors);
-    steps = sums ? static_cast<int>(ceil_div(blocks, kSummingBlocks)) : 1;
+    steps = static_cast<int>((blocks - 1) / most_blocks + 1);
     by_vectors = Divider(vectors);
     by_band = Divider(band);
     by_rows = Divider(rows);
