@@ -10,14 +10,18 @@ import numpy as np
 
 import fastconv as fc
 from fastconv.core import Spec, Tensor
-from fastconv.models import create_model, model_info
+from fastconv.models import create_model, list_models, model_info
 from tests import zoo
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = json.loads((DATA / "architectures.json").read_text())
 FACTS = {a["name"]: a for a in REFERENCE["architectures"]}
-(KERAS_ALEXNET_BN,) = REFERENCE["keras_applications"]
-CHECKPOINTS = {p.stem: p for p in sorted((DATA / "state_dict_keys").glob("*.json"))}
+KERAS = {a["name"]: a for a in REFERENCE["keras_applications"]}
+KERAS_ALEXNET_BN = KERAS["keras:lecture004_alexnet_bn_100"]
+# torchvision's networks that we have
+CHECKPOINTS = {
+    p.stem: p for p in sorted((DATA / "state_dict_keys").glob("*.json")) if p.stem in list_models()
+}
 
 # every file of tests/zoo says for its family:
 #   NAMES   our name -> name in the facts, where they differ
