@@ -8,6 +8,7 @@
 #include "cuda/depthwise/depthwise.h"
 #include "cuda/elementwise/elementwise.h"
 #include "cuda/gemm/gemm.h"
+#include "cuda/winograd/winograd.h"
 
 namespace fc::cuda {
 namespace {
@@ -26,6 +27,10 @@ GemmSizes matrix_sizes(const Conv2dProblem& p, Direction direction) {
 }
 
 int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+
+std::invalid_argument no_winograd_wgrad() {
+  return std::invalid_argument("algorithm: winograd has no gradient by w");
+}
 
 // The product of every batch of images has its own epilogue, so sums over all of them are a pass of
 // their own, and what comes after the sums another.
@@ -51,6 +56,7 @@ Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
   if (name == "depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
+  if (name == "winograd" && winograd_fits(p)) return Algorithm::kWinograd;
   if (name == "1x1" && is_matrix_product(p)) return Algorithm::kMatrix;
   throw std::invalid_argument("algorithm: expected one that fits the problem, came " + name);
 }
@@ -69,6 +75,9 @@ int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm 
     case Algorithm::kDepthwise:
       return larger(depthwise_workspace(p, direction, false),
                     depthwise_workspace(p, direction, true));
+    case Algorithm::kWinograd:
+      if (direction == Direction::kWgrad) throw no_winograd_wgrad();
+      return winograd_workspace(p, direction, direction == Direction::kFwd);
     default:
       return larger(implicit_workspace(p, direction, false),
                     implicit_workspace(p, direction, true));
@@ -87,6 +96,8 @@ void conv2d_fwd(const Conv2dProblem& p, Algorithm algorithm, const float* x, con
                             : im2col_fwd<float>)(p, x, w, y, prologue, epilogue, workspace, stream);
     case Algorithm::kDepthwise:
       return depthwise_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
+    case Algorithm::kWinograd:
+      return winograd_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     default:
       return implicit_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
   }
@@ -102,6 +113,8 @@ void conv2d_dgrad(const Conv2dProblem& p, Algorithm algorithm, const float* gy, 
       return im2col_dgrad(p, gy, w, gx, workspace, stream);
     case Algorithm::kDepthwise:
       return depthwise_dgrad(p, gy, w, gx, workspace, stream);
+    case Algorithm::kWinograd:
+      return winograd_dgrad(p, gy, w, gx, workspace, stream);
     default:
       return implicit_dgrad(p, gy, w, gx, workspace, stream);
   }
@@ -117,6 +130,8 @@ void conv2d_wgrad(const Conv2dProblem& p, Algorithm algorithm, const float* x, c
       return im2col_wgrad(p, x, gy, gw, prologue, workspace, stream);
     case Algorithm::kDepthwise:
       return depthwise_wgrad(p, x, gy, gw, prologue, workspace, stream);
+    case Algorithm::kWinograd:
+      throw no_winograd_wgrad();
     default:
       return implicit_wgrad(p, x, gy, gw, prologue, workspace, stream);
   }
