@@ -45,11 +45,13 @@ struct Patch {
   // The next kDepth channels; 0 beyond the last.
   FC_DEVICE void load_next() {
     const bool there = channel < pixel;
+    const T* row = from;
 #pragma unroll
-    for (int i = 0; i < kPoints; ++i) {
+    for (int i = 0; i < kPoints; ++i, row += line) {
+      const T* element = row;
 #pragma unroll
-      for (int j = 0; j < kPoints; ++j) {
-        at(i, j) = there && inside(i, j) ? widen(from[i * line + int64_t{j} * pixel]) : 0.f;
+      for (int j = 0; j < kPoints; ++j, element += pixel) {
+        at(i, j) = there && inside(i, j) ? widen(*element) : 0.f;
       }
     }
     from += kDepth;
