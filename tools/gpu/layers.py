@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from fastconv.backend import reference
+from fastconv.backend.cuda_cost import winograd_fits
 from fastconv.bench.layers import distinct_layers, upcoming_layers
 from fastconv.models import list_models
 from tests.native.conv2d_case import problem, shapes
@@ -119,10 +120,13 @@ def measure(device, p, direction):
     run()
     truth = result()
     cost = kernel_model.conv2d(p, direction)
+    costs = {}
+    if winograd_fits(p, direction):
+        costs["ours winograd"] = kernel_model.winograd(p, direction)
     sides, failed = {}, []
     for name, prepare in _sides(device, p, direction, a, b).items():
         try:
-            sides[name] = _measure_side(device, prepare, name, truth, p, cost)
+            sides[name] = _measure_side(device, prepare, name, truth, p, costs.get(name, cost))
         except Exception as error:  # the other sides are worth having
             sides[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
         if "error" in sides[name]:

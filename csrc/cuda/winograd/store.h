@@ -15,13 +15,14 @@ constexpr int kPieces = 4, kPieceTiles = kTiles / kPieces;
 constexpr int kPieceFrequency = kPieceTiles * kLine;
 
 // Tile i (0, 1) of those four neighbours that begin at m is in piece m / 16 * 2 + 0 or 1, there as
-// number m % 16 / 2 + i. Columns of every other such pair exchange their halves: so threads that
-// store four columns each meet all banks.
+// number m % 16 / 2 + i.
 __host__ __device__ constexpr int tile_of_piece(int piece, int number) {
   return piece / 2 * 16 + number / 2 * kGroup + piece % 2 * 2 + number % 2;
 }
+// Columns are permuted by the pair of tiles, so that threads which store four columns each, of two
+// pairs or of all, meet all banks.
 __host__ __device__ constexpr int piece_at(int number, int column) {
-  return number * kLine + (column ^ (number / 2 % 2 * (kLine / 2)));
+  return number * kLine + (column ^ (number / 2 % 2 * 16 + number / 4 * 8));
 }
 
 // The piece that is first in the registers; afterwards the next one is.
