@@ -14,44 +14,46 @@ namespace fc::cuda::winograd {
 template <class T, bool kPrologue>
 struct Patch {
   static constexpr int kVectors = kFrequencies / kGroup;
-  const T* from;           // of pixel (0, 0), which may lie outside
-  int64_t line;            // elements from row to row
-  int pixel;               // from pixel to pixel: the channels
-  int channel;             // of the next load
-  unsigned rows, columns;  // bit i: row i lies inside
+  const T* from;       // of pixel (0, 0), which may lie outside
+  int64_t line;        // elements from row to row
+  int pixel;           // from pixel to pixel: the channels
+  int channel;         // of the next load
+  unsigned pixels[2];  // of rows 0 to 2, 3 to 5: bit i % 3 * 6 + j if (i, j) lies inside
   Vec<float, kGroup> d[kVectors];
 
   FC_DEVICE Patch(const T* x, const Image& image, int first_tile)
       : line(int64_t{image.in_w} * image.in_c),
         pixel(image.in_c),
         channel(static_cast<int>(threadIdx.x) % kDepth),
-        rows(0),
-        columns(0) {
+        pixels{0, 0} {
     const TilePlace tile(image, first_tile + static_cast<int>(threadIdx.x) / kDepth);
     const int h = tile.h - image.before_h, w = tile.w - image.before_w;
     from = x + (int64_t{tile.n} * image.in_h + h) * line + int64_t{w} * pixel + channel;
+    unsigned columns = 0;
+#pragma unroll
+    for (int j = 0; j < kPoints; ++j) columns |= unsigned{w + j >= 0 && w + j < image.in_w} << j;
 #pragma unroll
     for (int i = 0; i < kPoints; ++i) {
-      rows |= unsigned{tile.inside && h + i >= 0 && h + i < image.in_h} << i;
-      columns |= unsigned{w + i >= 0 && w + i < image.in_w} << i;
+      const bool row = tile.inside && h + i >= 0 && h + i < image.in_h;
+      pixels[i / 3] |= row ? columns << i % 3 * kPoints : 0;
     }
   }
 
   FC_DEVICE float& at(int i, int j) {
     return d[(i * kPoints + j) / kGroup][(i * kPoints + j) % kGroup];
   }
-  FC_DEVICE bool inside(int i, int j) const { return rows >> i & columns >> j & 1; }
+  FC_DEVICE bool inside(int i, int j) const { return pixels[i / 3] & 1u << (i % 3 * kPoints + j); }
 
   // The next kDepth channels; 0 beyond the last.
   FC_DEVICE void load_next() {
-    const bool there = channel < pixel;
+    if (channel >= pixel) pixels[0] = pixels[1] = 0;
     const T* row = from;
 #pragma unroll
     for (int i = 0; i < kPoints; ++i, row += line) {
       const T* element = row;
 #pragma unroll
       for (int j = 0; j < kPoints; ++j, element += pixel) {
-        at(i, j) = there && inside(i, j) ? widen(*element) : 0.f;
+        at(i, j) = inside(i, j) ? widen(*element) : 0.f;
       }
     }
     from += kDepth;
