@@ -12,11 +12,13 @@
 // batched Winograd convolution on GPUs".
 //
 // Error bound: |y - y64| <= c * sqrt(9*C) * eps * max over the tile of (|x| conv |w|) with c = 8:
-// outputs of a tile share their rounding errors. And for the same reason an infinity or NaN in a
-// patch makes its whole tile NaN.
+// outputs of a tile share their rounding errors. (Measured: up to 3.7 with one channel, 0.2 in the
+// layers of ResNet, whose errors are below 3e-5 x rms(y).) For the same reason an infinity or NaN
+// in x makes its whole tile NaN, also where the tile's other windows do not reach it.
 //
-// A block has 255 registers a thread and so a multiprocessor for itself: eight warps, which hide
-// latencies by 144 independent accumulators each. Not measured on a GPU.
+// Occupancy: 255 registers a thread and 63 KB of shared memory, so that a block of eight warps has
+// a multiprocessor for itself; they hide latencies by 144 independent accumulators a thread. V is
+// not double-buffered: that would take 99 KB. Not measured on a GPU.
 #include "cuda/gemm/sum_rows.h"
 #include "cuda/winograd/patch.h"
 #include "cuda/winograd/store.h"
