@@ -7,8 +7,8 @@
 // frequencies would be simpler, but with them a thread may have 168 registers, not 255.)
 //
 // In shared memory a line is 32 floats: all of the banks. The two halves of a warp read different
-// lines, half of a line at a time, at first the one the lower half and the other the upper half: a
-// line of the second half warp is stored with its halves exchanged.
+// lines, at any time half of each: lines of the second half warp are stored with their halves
+// exchanged, so that the two never want the same banks.
 #pragma once
 
 #include "cuda/device/warp.h"
@@ -42,7 +42,7 @@ __host__ __device__ constexpr int exchanged(int frequency) {
   return frequency < kRest && frequency / 2 % 2 ? kLine / 2 : 0;
 }
 
-// Weights of `frequency` and `column` within those of one step (kWarps, kStep, kWarpLine), channel
+// The weight of a frequency and column within those of a step (kWarps, kStep, kWarpLine), channel
 // 0.
 __host__ __device__ constexpr int weight_at(int frequency, int column) {
   if (frequency < kRest) {
@@ -59,8 +59,8 @@ __host__ __device__ constexpr int image_at(int channel, int tile) {
   return channel * kLine + (tile ^ (channel * kGroup));
 }
 
-// A thread's results: tiles m*4 .. +3 and 16 + m*4 .. +3, columns so by n, of two frequencies; of
-// the rest, tiles rest_m*4 .. +3 and columns rest_n*4 .. +3 of the warp's.
+// A thread's results: of two frequencies tiles m .. m+3 and 16+m .. 16+m+3, and columns so by n; of
+// the rest tiles rest_m .. rest_m+3 and columns rest_n .. rest_n+3 of the warp's.
 struct Place {
   int warp, first;  // the first of the two frequencies
   int m, n, rest_m, rest_n;

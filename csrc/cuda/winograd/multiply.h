@@ -25,7 +25,7 @@ struct Accumulators {
     }
   }
 
-  // One channel. image: V from the channel on; weights: the warp's.
+  // One channel. image: V (36, kDepth, 32); weights: the warp's of this channel (kWarpLine).
   FC_DEVICE void multiply(const float* image, const float* weights, int channel,
                           const Place& place) {
     constexpr int kFrequency = kDepth * kLine;

@@ -11,7 +11,7 @@
 
 namespace fc::cuda::winograd {
 
-template <class T, bool kPrologue>
+template <class T>
 struct Patch {
   static constexpr int kVectors = kFrequencies / kGroup;
   const T* from;       // of pixel (0, 0), which may lie outside

@@ -66,6 +66,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <bool kBackward, class T>
 void transform_all_weights(const Image& image, const T* w, float* u, Stream stream) {
+  if (image.in_c == 0) return;
   const dim3 grid(image.depths(), image.column_blocks());
   launch(winograd_weights_kernel<T, kBackward>, grid, kThreads, kWeightsBytes, stream, w,
          image.in_c, image.out_c, u);

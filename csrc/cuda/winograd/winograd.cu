@@ -12,9 +12,9 @@
 // batched Winograd convolution on GPUs".
 //
 // Error bound: |y - y64| <= c * sqrt(9*C) * eps * max over the tile of (|x| conv |w|) with c = 8:
-// outputs of a tile share their rounding errors. (Measured: up to 3.7 with one channel, 0.2 in the
-// layers of ResNet, whose errors are below 3e-5 x rms(y).) For the same reason an infinity or NaN
-// in x makes its whole tile NaN, also where the tile's other windows do not reach it.
+// outputs of a tile share their rounding errors. (In the emulator: up to 3.7 with one channel, 0.2
+// in the layers of ResNet, whose errors are below 3e-5 x rms(y).) For the same reason an infinity
+// or NaN in x makes its whole tile NaN, also where the tile's other windows do not reach it.
 //
 // Occupancy: 255 registers a thread and 63 KB of shared memory, so that a block of eight warps has
 // a multiprocessor for itself; they hide latencies by 144 independent accumulators a thread. V is
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int depths = a.image.depths(), steps = depths * kSteps;
 
   WeightRing ring(a.u + int64_t{column_block} * steps * kBlockStep, steps, image + kImageElements);
-  Patch<T, kPrologue> patch(a.x, a.image, tile_block * kTiles);
+  Patch<T> patch(a.x, a.image, tile_block * kTiles);
   patch.load_next();
   const Place place;
   Accumulators acc;
