@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import fastconv as fc
+from fastconv import nn
+from fastconv.backend import cuda
 from fastconv.backend.activation import ACTIVATIONS, Activation
 from fastconv.backend.cuda_cost import winograd_pays
 from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
@@ -301,3 +303,39 @@ def test_a_forced_algorithm_runs_in_every_precision():
     np.testing.assert_array_equal(*results)
     assert not np.array_equal(results[0], plain)
     np.testing.assert_allclose(results[0], plain, rtol=0, atol=1e-4)
+
+
+def training_step(backend, precision):
+    """Names of the algorithms, loss and gradients of two fused convolutions and a plain one."""
+    fc.manual_seed(3)
+    convolutions = [
+        nn.Conv2d(8, 16, 3, padding=1, bias=False),
+        nn.Conv2d(16, 16, 3, padding=1),
+        nn.Conv2d(16, 12, 3),
+    ]
+    norms = [nn.BatchNorm2d(16), nn.BatchNorm2d(16)]
+    rng = np.random.default_rng(4)
+    x = fc.tensor(rng.standard_normal((2, 9, 10, 8), np.float32), requires_grad=True)
+    with fc.use_backend(backend), overridden("precision", precision), fc.Trace() as trace:
+        t = nn.conv_bn_act(x, convolutions[0], norms[0], "silu")
+        t = nn.conv_bn_act(t, convolutions[1], norms[1], "relu", residual=t)
+        y = convolutions[2](t)
+        y.backward(rng.standard_normal(y.shape).astype(np.float32))
+    parameters = [p for m in (*convolutions, *norms) for p in m.parameters()]
+    names = {r.kernel for r in trace.records if r.kernel}
+    return names, [y.numpy(), x.grad.numpy(), *(p.grad.numpy() for p in parameters)]
+
+
+def test_training_goes_through_it_as_through_the_reference(monkeypatch):
+    monkeypatch.setattr(cuda, "winograd_pays", lambda problem, direction: True)
+    cuda._chosen.cache_clear()
+    try:
+        names, ours = training_step("emulator", "default")
+        plain, _ = training_step("emulator", "ieee")
+    finally:
+        cuda._chosen.cache_clear()
+    assert (names, plain) == ({NAME}, {"implicit"})
+    _, theirs = training_step("reference", "ieee")
+    for a, b in zip(ours, theirs, strict=True):
+        # the bias before a batch norm has a gradient of rounding errors
+        assert np.abs(a - b).max() <= 1e-3 * max(1e-1, np.abs(b).max())

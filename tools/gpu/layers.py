@@ -137,7 +137,7 @@ def measure(device, p, direction):
     ratios = {name: round(us / min(ours), 3) for name, us in times.items() if ours}
     return {
         "floor_us": round(1e6 * cost.floor(), 3), "bound_by": cost.bound_by(), "sides": sides,
-        "chosen": device.table.conv2d_choose(p, direction, a.dtype, "ieee"),
+        "chosen": device.table.conv2d_choose(p, direction, a.dtype, "default"),
         "theirs_over_ours": ratios, "error": "; ".join(failed) or None,
     }  # fmt: skip
 
