@@ -55,6 +55,15 @@ def test_dilated_taps_in_the_padding_do_not_count():
     assert model.conv2d(p, "fwd").flops == 2 * (2 + 1 + 2)
 
 
+def test_winograd_counts_whole_tiles_and_the_transformed_weights():
+    # 2 x 2 tiles of 6 x 5 outputs; x 60, w 54, y 90 elements, all of them read
+    p = Conv2dProblem(1, 6, 5, 2, 3, 3, 3, 6, 5, pad=SAME)
+    assert model.winograd(p, "fwd") == (4 * (60 + 54 + 90 + 2 * 36 * 6), 2 * 36 * 4 * 6)
+    assert model.winograd(p, "dgrad") == model.winograd(p, "fwd")
+    large = Conv2dProblem(8, 56, 56, 64, 64, 3, 3, 56, 56, pad=SAME)
+    assert 3.8 < model.conv2d(large, "fwd").flops / model.winograd(large, "fwd").flops < 4
+
+
 def test_pooling():
     p = Pool2dProblem(2, 4, 4, 3, 2, 2, 2, 2, (2, 2))
     assert model.max_pool2d_fwd(p) == (4 * (96 + 24) + 24, 4 * 24)

@@ -4,7 +4,8 @@ done.
     floor = max(bytes / bandwidth, flops / peak)
 
 bytes: each operand once, whatever the caches do. flops: 2 per multiply-add; products with padding,
-which no kernel needs, do not count, so that nothing can be faster than its floor.
+which no kernel needs, do not count, so that nothing can be faster than its floor. Winograd's
+convolution has a floor of its own, since it needs fewer products.
 
 python tools/kernel_model.py [--network resnet50] [--batch 32]    prints its layers
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 import fastconv as fc
 from fastconv.backend import Pool2dProblem
+from fastconv.backend.cuda_cost import WINOGRAD_BLOCK, winograd_sizes
 from fastconv.bench.layers import distinct_layers
 from fastconv.core import Spec, Tensor
 
@@ -78,6 +80,18 @@ def conv2d(p, direction: str) -> Cost:
     image = prod(p.x_shape) if direction == "dgrad" else p.n * read_h * read_w * p.c
     elements = image + prod(p.w_shape) + prod(p.y_shape)
     return Cost(FLOAT * elements, 2 * p.n * p.k * (p.c // p.groups) * rows * columns)
+
+
+def winograd(p, direction: str) -> Cost:
+    """The same by F(4x4, 3x3), "fwd" or "dgrad": 36 products per tile of 4x4 outputs, all whole.
+    The transformed weights (36 values for 9) are written and read beside what conv2d() counts. The
+    transforms are not counted: their products depend on how they are written down."""
+    tiles, depth, columns = winograd_sizes(p, direction)
+    frequencies = WINOGRAD_BLOCK[-1]
+    transformed = FLOAT * frequencies * depth * columns
+    return Cost(
+        conv2d(p, direction).bytes + 2 * transformed, 2 * frequencies * tiles * depth * columns
+    )
 
 
 def linear(m: int, n: int, k: int) -> Cost:

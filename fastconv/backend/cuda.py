@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from fastconv.backend.cuda_cost import winograd_fits, winograd_is_precise, winograd_pays
 from fastconv.backend.cuda_layers import DeviceLayers
 from fastconv.backend.problem import NO_EPILOGUE
 from fastconv.errors import AlgorithmError
@@ -33,7 +34,7 @@ def _has_small_groups(p):
 
 @functools.cache
 def _algorithms(problem, direction):
-    """Those that fit, the best first."""
+    """Those that fit, the best of the precision "ieee" first."""
     fits = []
     if _is_depthwise(problem):
         fits.append("depthwise")
@@ -41,7 +42,18 @@ def _algorithms(problem, direction):
         fits.append("grouped")
     if _is_matrix_product(problem):
         fits.append("1x1")
-    return (*fits, "implicit", "im2col")
+    fits += ["implicit", "im2col"]
+    if winograd_fits(problem, direction):
+        fits.append("winograd")
+    return tuple(fits)
+
+
+@functools.cache
+def _chosen(problem, direction, precision):
+    may = precision != "ieee" and winograd_fits(problem, direction)
+    if may and winograd_is_precise(problem, direction) and winograd_pays(problem, direction):
+        return "winograd"
+    return _algorithms(problem, direction)[0]
 
 
 class DeviceTable(DeviceLayers):
@@ -59,17 +71,20 @@ class DeviceTable(DeviceLayers):
     # ---- convolution
 
     def conv2d_algorithms(self, problem, direction, dtype):
-        """Names of the algorithms that fit, the best first.
+        """Names of the algorithms that fit, the best of the precision "ieee" first.
 
         "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
         where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
-        group, vectors along the channels; "grouped": 3x3 with up to 32 channels per group.
+        group, vectors along the channels; "grouped": 3x3 with up to 32 channels per group;
+        "winograd": F(4x4, 3x3), forward and gradient by x, a
+        quarter of the multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels),
+        and an infinity or NaN makes its whole tile NaN.
         """
         return _algorithms(problem, direction)
 
     def conv2d_choose(self, problem, direction, dtype, precision):
-        """The best that fits. All have the precision of "ieee"."""
-        return _algorithms(problem, direction)[0]
+        """The best that fits. All but "winograd" have the precision of "ieee"."""
+        return _chosen(problem, direction, precision)
 
     def conv2d_workspace(self, problem, direction, algorithm, dtype, packed=False):
         """Bytes of scratch memory."""

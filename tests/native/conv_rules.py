@@ -13,7 +13,19 @@ from tests.conv_cases import conv_problems
 from tests.native.conv2d_case import DIRECTIONS, DTYPES, run, shapes, sum_length, truth
 
 SAMPLE = 300
-C = 1  # of every algorithm so far; stated in csrc/cpu/kernels/tile.h
+C = {"winograd": 8}  # where it is not 1; stated beside each algorithm's code
+# tiles whose outputs share their rounding errors: no rule (a), and the bound is their largest
+TILES = {"winograd": 4}
+
+
+def over_tiles(a, side):
+    """The largest element of each tile of side x side pixels, in the shape of a (N, P, Q, K)."""
+    n, p, q, k = a.shape
+    rows, columns = -(-p // side), -(-q // side)
+    padded = np.zeros((n, rows * side, columns * side, k))
+    padded[:, :p, :q] = a
+    largest = padded.reshape(n, rows, side, columns, side, k).max((2, 4), initial=0)
+    return largest.repeat(side, 1).repeat(side, 2)[:, :p, :q]
 
 
 def findings(p, direction, K, seed=7, dtypes=DTYPES):
@@ -28,12 +40,15 @@ def findings(p, direction, K, seed=7, dtypes=DTYPES):
     exact, y64 = truth(p, direction, *whole), truth(p, direction, *real)
     magnitude = truth(p, direction, *map(np.abs, real))
     for dtype in dtypes:
-        bound = C * np.sqrt(length) * np.finfo(dtype).eps * magnitude
         for algorithm in K.conv2d_algorithms(p, direction, np.dtype(dtype)):
             name = f"{direction} {algorithm} {np.dtype(dtype).name}"
-            came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in whole))
-            same = np.array_equal(came, exact)
-            yield "" if same else f"{name}: {np.sum(came != exact)} integers of {came.size} differ"
+            bound = C.get(algorithm, 1) * np.sqrt(length) * np.finfo(dtype).eps * magnitude
+            if algorithm in TILES:
+                bound = over_tiles(bound, TILES[algorithm])
+            else:
+                came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in whole))
+                wrong = np.sum(came != exact)
+                yield f"{name}: {wrong} integers of {came.size} differ" if wrong else ""
             came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in real))
             error = np.abs(came - y64)
             fine = (error <= bound).all()

@@ -9,6 +9,7 @@
 #include "cuda/elementwise/elementwise.h"
 #include "cuda/gemm/gemm.h"
 #include "cuda/grouped/grouped.h"
+#include "cuda/winograd/winograd.h"
 
 namespace fc::cuda {
 namespace {
@@ -27,6 +28,10 @@ GemmSizes matrix_sizes(const Conv2dProblem& p, Direction direction) {
 }
 
 int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+
+std::invalid_argument no_winograd_wgrad() {
+  return std::invalid_argument("algorithm: winograd has no gradient by w");
+}
 
 // The product of every batch of images has its own epilogue, so sums over all of them are a pass of
 // their own, and what comes after the sums another.
@@ -53,6 +58,7 @@ Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "im2col") return Algorithm::kIm2col;
   if (name == "depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
   if (name == "grouped" && grouped_fits(p)) return Algorithm::kGrouped;
+  if (name == "winograd" && winograd_fits(p)) return Algorithm::kWinograd;
   if (name == "1x1" && is_matrix_product(p)) return Algorithm::kMatrix;
   throw std::invalid_argument("algorithm: expected one that fits the problem, came " + name);
 }
@@ -73,6 +79,9 @@ int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm 
                     depthwise_workspace(p, direction, true));
     case Algorithm::kGrouped:
       return larger(grouped_workspace(p, direction, false), grouped_workspace(p, direction, true));
+    case Algorithm::kWinograd:
+      if (direction == Direction::kWgrad) throw no_winograd_wgrad();
+      return winograd_workspace(p, direction, direction == Direction::kFwd);
     default:
       return larger(implicit_workspace(p, direction, false),
                     implicit_workspace(p, direction, true));
@@ -93,6 +102,8 @@ void conv2d_fwd(const Conv2dProblem& p, Algorithm algorithm, const float* x, con
       return depthwise_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     case Algorithm::kGrouped:
       return grouped_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
+    case Algorithm::kWinograd:
+      return winograd_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     default:
       return implicit_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
   }
@@ -110,6 +121,8 @@ void conv2d_dgrad(const Conv2dProblem& p, Algorithm algorithm, const float* gy, 
       return depthwise_dgrad(p, gy, w, gx, workspace, stream);
     case Algorithm::kGrouped:
       return grouped_dgrad(p, gy, w, gx, workspace, stream);
+    case Algorithm::kWinograd:
+      return winograd_dgrad(p, gy, w, gx, workspace, stream);
     default:
       return implicit_dgrad(p, gy, w, gx, workspace, stream);
   }
@@ -127,6 +140,8 @@ void conv2d_wgrad(const Conv2dProblem& p, Algorithm algorithm, const float* x, c
       return depthwise_wgrad(p, x, gy, gw, prologue, workspace, stream);
     case Algorithm::kGrouped:
       return grouped_wgrad(p, x, gy, gw, prologue, workspace, stream);
+    case Algorithm::kWinograd:
+      throw no_winograd_wgrad();
     default:
       return implicit_wgrad(p, x, gy, gw, prologue, workspace, stream);
   }

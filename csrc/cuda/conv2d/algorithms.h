@@ -9,7 +9,7 @@
 
 namespace fc::cuda {
 
-enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise, kGrouped };
+enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise, kGrouped, kWinograd };
 
 // std::invalid_argument for a name that does not exist or does not fit.
 Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p);
