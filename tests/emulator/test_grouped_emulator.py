@@ -22,8 +22,10 @@ if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
-from fastconv.backend.emulator import TABLE, emulator_options
+from fastconv.backend.emulator import emulator_options, emulator_table
 from tests.emulator.traffic import unaligned
+
+TABLE = emulator_table()
 
 C = 1  # of the error bound; stated in csrc/cuda/grouped/image_kernel.h and wgrad_kernel.h
 SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
