@@ -89,6 +89,11 @@ WIDE = [
     ("depthwise/fwd.cu", "depthwise_image_kernel<float, 4, *", LOADS, True),
     ("depthwise/dgrad.cu", "depthwise_image_kernel<float, 4, *", LOADS, True),
     ("depthwise/wgrad.cu", "depthwise_*wgrad_kernel<float, 4, *", LOADS, False),
+    ("grouped/fwd.cu", "grouped_image_kernel<*", COPIES, True),
+    ("grouped/dgrad.cu", "grouped_image_kernel<*", COPIES, True),
+    ("grouped/wgrad.cu", "grouped_wgrad_kernel<*", LOADS, True),
+    # its weights; a warp stores whole lines element by element
+    ("winograd/winograd.cu", "winograd::winograd_kernel<*", COPIES, False),
     ("norm/layer_norm.cu", "forward_kernel<Team<*, 4>, float>", LOADS, True),
     ("pool/average.cu", "pool_gradient_kernel<4, *", LOADS, True),
     ("resize/resize.cu", "resize_gradient_kernel<4, *", LOADS, True),
