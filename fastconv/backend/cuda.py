@@ -25,6 +25,11 @@ def _is_matrix_product(p):
     return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
 
 
+def _is_stem(p):
+    few = p.groups == 1 and 1 <= p.c <= 4 and p.dilation == (1, 1)
+    return few and max(p.r, p.s) <= 11 and max(p.stride) <= 4
+
+
 @functools.cache
 def _algorithms(problem, direction):
     """Those that fit, the best first."""
@@ -33,6 +38,8 @@ def _algorithms(problem, direction):
         fits.append("depthwise")
     if _is_matrix_product(problem):
         fits.append("1x1")
+    if direction != "dgrad" and _is_stem(problem):
+        fits.append("stem")
     return (*fits, "implicit", "im2col")
 
 
@@ -55,7 +62,8 @@ class DeviceTable(DeviceLayers):
 
         "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
         where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
-        group, vectors along the channels.
+        group, vectors along the channels; "stem": few input channels, as of a network's first layer,
+        windows of neighbouring pixels from one patch.
         """
         return _algorithms(problem, direction)
 

@@ -8,6 +8,7 @@
 #include "cuda/depthwise/depthwise.h"
 #include "cuda/elementwise/elementwise.h"
 #include "cuda/gemm/gemm.h"
+#include "cuda/stem/stem.h"
 
 namespace fc::cuda {
 namespace {
@@ -51,6 +52,7 @@ Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
   if (name == "depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
+  if (name == "stem" && is_stem(p)) return Algorithm::kStem;
   if (name == "1x1" && is_matrix_product(p)) return Algorithm::kMatrix;
   throw std::invalid_argument("algorithm: expected one that fits the problem, came " + name);
 }
@@ -69,6 +71,9 @@ int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm 
     case Algorithm::kDepthwise:
       return larger(depthwise_workspace(p, direction, false),
                     depthwise_workspace(p, direction, true));
+    case Algorithm::kStem:
+      if (direction != Direction::kDgrad) return stem_workspace(p, direction);
+      [[fallthrough]];
     default:
       return larger(implicit_workspace(p, direction, false),
                     implicit_workspace(p, direction, true));
@@ -87,6 +92,8 @@ void conv2d_fwd(const Conv2dProblem& p, Algorithm algorithm, const float* x, con
                             : im2col_fwd<float>)(p, x, w, y, prologue, epilogue, workspace, stream);
     case Algorithm::kDepthwise:
       return depthwise_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
+    case Algorithm::kStem:
+      return stem_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     default:
       return implicit_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
   }
@@ -117,6 +124,8 @@ void conv2d_wgrad(const Conv2dProblem& p, Algorithm algorithm, const float* x, c
       return im2col_wgrad(p, x, gy, gw, prologue, workspace, stream);
     case Algorithm::kDepthwise:
       return depthwise_wgrad(p, x, gy, gw, prologue, workspace, stream);
+    case Algorithm::kStem:
+      return stem_wgrad(p, x, gy, gw, prologue, workspace, stream);
     default:
       return implicit_wgrad(p, x, gy, gw, prologue, workspace, stream);
   }

@@ -9,7 +9,7 @@
 
 namespace fc::cuda {
 
-enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise };
+enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise, kStem };
 
 // std::invalid_argument for a name that does not exist or does not fit.
 Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p);
