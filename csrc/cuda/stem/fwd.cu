@@ -250,8 +250,8 @@ void stem_fwd(const Conv2dProblem& p, const T* x, const T* w, T* y, const Prolog
     return;
   }
   const StemImage image(p);
-  StemFwdPlan plan(p);
-  plan.patch.take_vectors(image, vectors_fit<kQuad>(x, image.width));
+  StemFwdPlan plan(p, image);
+  plan.patch.finish(image, vectors_fit<kQuad>(x, image.width));
   const FwdTiles tiles{
       plan.patch, Divider(plan.strips),    plan.strips, plan.patch.rows / 2, plan.window_rows,
       plan.steps, plan.patch_floats(image)};

@@ -18,7 +18,8 @@
 
 namespace fc::cuda {
 
-constexpr int kQuad = 4;  // pixels, and positions, that two vectors serve
+constexpr int kQuad = 4;          // pixels, and positions, that two vectors serve
+constexpr int kSectorFloats = 8;  // of x are loaded from the first to the last, by two threads
 
 struct StemImage {
   int h, width;  // of x: rows, floats of a row (W*C)
@@ -58,24 +59,23 @@ struct StemPatch {
   int64_t tiles;  // of all images
   Divider by_chunks, by_columns, by_rows;
 
-  StemPatch(const Conv2dProblem& c, int rows, int columns)
+  StemPatch(const StemImage& image, int64_t n, int rows, int columns)
       : rows(rows), columns(columns), vectors(false) {
-    const StemImage image(c);
     height = (rows - 1) * image.stride_h + image.r;
     // an odd number of vectors: the same place of neighbouring planes lies in different banks
     const int wanted = columns + ceil_div(image.shifts, kQuad) * kQuad;
     pitch = wanted % 8 == 0 ? wanted + kQuad : wanted;
     needed = (columns - 1) * image.step + image.run;
-    by_columns = Divider(ceil_div(c.q, columns));
-    by_rows = Divider(ceil_div(c.p, rows));
-    tiles = c.n * ceil_div(c.p, rows) * ceil_div(c.q, columns);
-    take_vectors(image, false);
+    tiles = n * ceil_div(image.p, rows) * ceil_div(image.q, columns);
   }
-  // whether rows of x begin where vectors may
-  void take_vectors(const StemImage& image, bool fit) {
+  // Before it goes to a kernel; fit: rows of x begin where vectors may.
+  void finish(const StemImage& image, bool fit) {
     vectors = fit;
-    chunks = fit ? ceil_div(pitch * image.step + kQuad - 1, kQuad) : pitch * image.step;
+    const int floats = pitch * image.step;
+    chunks = fit ? ceil_div(floats + kSectorFloats - 1, kSectorFloats) * 2 : floats;
     by_chunks = Divider(chunks);
+    by_columns = Divider(ceil_div(image.q, columns));
+    by_rows = Divider(ceil_div(image.p, rows));
   }
   int floats(const StemImage& image) const { return height * image.planes * pitch; }
 };
@@ -107,12 +107,12 @@ FC_DEVICE Vec<float, kVec> treated(const StemImage& image, const LoadedThrough<T
   return v[0];
 }
 
-// Loads of kVec floats are aligned where the row of x is; the first may begin before the patch.
+// Vectors begin at whole sectors where rows of x do, and so before the patch.
 template <int kVec, class T>
 FC_DEVICE void stage_chunks(const StemImage& image, const StemPatch& patch, const StemPlace& place,
                             const T* x, const LoadedThrough<T>& through, float* to) {
   const int begin = place.q * image.step - image.margin;  // may be negative
-  const int before = kVec == 1 ? 0 : begin & (kVec - 1);
+  const int before = kVec == 1 ? 0 : begin & (kSectorFloats - 1);
   const int row0 = place.p * image.stride_h - image.pad_top;
   const T* from = x + int64_t{place.n} * image.h * image.width;
 #pragma unroll 2
@@ -121,9 +121,9 @@ FC_DEVICE void stage_chunks(const StemImage& image, const StemPatch& patch, cons
     int row, chunk, at, plane;
     patch.by_chunks.split(i, row, chunk);
     const int e = chunk * kVec - before, column = begin + e;
-    // one step further, so that nothing is negative
-    image.by_step.split(e + kQuad * image.step, at, plane);
-    at -= kQuad;
+    // some steps further, so that nothing is negative
+    image.by_step.split(e + kSectorFloats * image.step, at, plane);
+    at -= kSectorFloats;
     Vec<float, kVec> v = Vec<float, kVec>::all(0.f);
     if (static_cast<unsigned>(row0 + row) < static_cast<unsigned>(image.h) &&
         static_cast<unsigned>(column) < static_cast<unsigned>(image.width) && e < patch.needed) {

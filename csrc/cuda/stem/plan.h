@@ -13,7 +13,20 @@ namespace fc::cuda {
 
 constexpr int kStemShared = 64 << 10;
 constexpr int64_t kStemProcessors = 132;  // of an H100 or H200; more than most GPUs have
-constexpr int kStagingCost = 10;          // instructions per float, beside 1 per multiply-add
+// instructions per float, beside 1 per multiply-add
+constexpr int kStagingCost = 10;
+constexpr int kPartialCost = 24;  // of a partial sum: the bytes there and back, from a shared cache
+
+// The most that leave few of the block's channels without work.
+inline int lanes_for(int64_t k) {
+  const int64_t least = ceil_div(k, 8) * 8;
+  int lanes = 8;
+  while (4 * ceil_div(k, lanes * 8) * lanes * 8 > 5 * least) lanes /= 2;
+  return lanes;
+}
+
+// A smaller block takes no less time: four units of a processor take a warp each.
+inline int busy_threads(int threads) { return std::max(threads, 4 * kWarp); }
 
 // Of 2 rows x 4 columns x 8 channels a thread.
 struct StemFwdPlan {
@@ -23,15 +36,16 @@ struct StemFwdPlan {
   int64_t blocks = 0, channel_blocks = 0;
   StemPatch patch;
 
-  explicit StemFwdPlan(const Conv2dProblem& p) : patch(p, 2, kQuad) {
-    const StemImage image(p);
+  StemFwdPlan(const Conv2dProblem& p, const StemImage& image) : patch(image, p.n, 2, kQuad) {
     int64_t least = INT64_MAX;
-    for (const int lanes : {8, 4, 2, 1}) {
+    // more lanes have smaller patches: 8 of them fit all problems
+    for (int with = lanes_for(p.k); least == INT64_MAX; with *= 2) {
       for (const int strips : {8, 4}) {
-        if (lanes == 1 && strips == 4) continue;  // a quarter of a warp reads 8 quads of a row
+        if (with == 1 && strips == 4) continue;  // a quarter of a warp reads 8 quads of a row
         for (const int threads : {256, 128, 64}) {
-          const int pairs = threads / lanes / strips;
-          try_one(p, image, lanes, strips, threads, StemPatch(p, 2 * pairs, strips * kQuad), least);
+          const int rows = 2 * (threads / with / strips);
+          try_one(p, image, with, strips, threads, StemPatch(image, p.n, rows, strips * kQuad),
+                  least);
         }
       }
     }
@@ -61,10 +75,10 @@ struct StemFwdPlan {
     other.window_rows = std::min(image.r, room / row_bytes);
     other.channel_blocks = ceil_div(p.k, lanes * 8);
     const int64_t blocks = patch.tiles * other.channel_blocks;
-    other.steps = static_cast<int>(std::max(int64_t{1}, blocks / (8 * kStemProcessors)));
+    other.steps = static_cast<int>(std::max(int64_t{1}, blocks / (4 * kStemProcessors)));
     other.blocks = ceil_div(patch.tiles, other.steps);
     const int64_t depth = image.r * image.run;
-    const int64_t cost = threads * 64 * depth +
+    const int64_t cost = busy_threads(threads) * 64 * depth +
                          kStagingCost * (patch.floats(image) + depth * pitch(lanes) / other.steps);
     const int64_t all = ceil_div(blocks, kStemProcessors) * cost;
     if (all >= least) return;
@@ -86,23 +100,17 @@ struct StemWgradPlan {
   StemPatch patch;
   Divider by_owners, by_strips, by_lines;
 
-  explicit StemWgradPlan(const Conv2dProblem& p) : patch(p, 1, kQuad) {
-    const StemImage image(p);
+  StemWgradPlan(const Conv2dProblem& p, const StemImage& image) : patch(image, p.n, 1, kQuad) {
+    lanes = lanes_for(p.k);
     shifts = std::min(std::max(image.shifts, 2), kQuad);
     lines = image.r * image.planes * ceil_div(image.shifts, kQuad);
     by_lines = Divider(image.r * image.planes);
     int64_t least = INT64_MAX;
-    for (const int lanes : {8, 4, 2, 1}) {
-      for (const int strips : {8, 4}) {
-        for (const int rows : {8, 4, 2, 1}) {
-          try_one(p, image, lanes, StemPatch(p, rows, strips * kQuad), least);
-        }
+    for (const int strips : {8, 4}) {
+      for (const int rows : {8, 4, 2, 1}) {
+        try_one(p, image, StemPatch(image, p.n, rows, strips * kQuad), least);
       }
     }
-    const int64_t beside = channel_blocks * line_blocks;
-    splits = std::min(patch.tiles, std::max(int64_t{1}, 4 * kStemProcessors / beside));
-    each = ceil_div(patch.tiles, splits);
-    splits = ceil_div(patch.tiles, each);
     by_owners = Divider(owners);
     by_strips = Divider(patch.columns / kQuad);
   }
@@ -119,25 +127,31 @@ struct StemWgradPlan {
   }
 
  private:
-  void try_one(const Conv2dProblem& p, const StemImage& image, int lanes, const StemPatch& patch,
+  void try_one(const Conv2dProblem& p, const StemImage& image, const StemPatch& patch,
                int64_t& least) {
     StemWgradPlan other(*this);
-    other.lanes = lanes, other.patch = patch;
+    other.patch = patch;
     const int64_t wanted = ceil_div(lines, lines_of_thread(shifts)), most = kBlock / lanes;
     other.line_blocks = ceil_div(wanted, most);
     other.owners = static_cast<int>(ceil_div(wanted, other.line_blocks));
     other.parts = std::min(kBlock / (lanes * other.owners), other.quads());
     if (other.shared_bytes(image) > kStemShared) return;
     other.channel_blocks = ceil_div(p.k, lanes * 8);
-    const int64_t blocks = patch.tiles * other.channel_blocks * other.line_blocks;
-    const int64_t products =
-        ceil_div(other.quads(), other.parts) * kQuad * shifts * lines_of_thread(shifts) * 8;
-    const int64_t cost = other.threads() * products +
+    const int64_t beside = other.channel_blocks * other.line_blocks;
+    const int64_t sums = busy_threads(other.threads()) * shifts * lines_of_thread(shifts) * 8;
+    const int64_t tile = sums * kQuad * ceil_div(other.quads(), other.parts) +
                          kStagingCost * (patch.floats(image) + other.gradient_floats() / kQuad);
-    const int64_t all = ceil_div(blocks, kStemProcessors) * cost;
-    if (all >= least) return;
-    least = all;
-    *this = other;
+    for (int64_t most = 4 * kStemProcessors; most > 0; most /= 2) {
+      other.each = ceil_div(patch.tiles, std::max(int64_t{1}, most / beside));
+      other.splits = ceil_div(patch.tiles, other.each);
+      const int64_t partial = other.splits * image.r * image.run * image.k;
+      const int64_t all = ceil_div(other.splits * beside, kStemProcessors) *
+                              (other.each * tile + kStagingCost * sums) +
+                          kPartialCost * partial / kStemProcessors;
+      if (all >= least) continue;
+      least = all;
+      *this = other;
+    }
   }
 };
 

@@ -230,8 +230,8 @@ void stem_wgrad(const Conv2dProblem& p, const T* x, const T* gy, T* gw, const Pr
   if (results == 0) return;
   if (p.n * p.p * p.q == 0) return fill_zero(gw, results * sizeof(T), stream);
   const StemImage image(p);
-  StemWgradPlan plan(p);
-  plan.patch.take_vectors(image, vectors_fit<kQuad>(x, image.width));
+  StemWgradPlan plan(p, image);
+  plan.patch.finish(image, vectors_fit<kQuad>(x, image.width));
   const WgradTiles tiles{plan.patch,
                          plan.by_owners,
                          plan.by_strips,
