@@ -62,8 +62,8 @@ class DeviceTable(DeviceLayers):
 
         "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
         where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
-        group, vectors along the channels; "stem": few input channels, as of a network's first layer,
-        windows of neighbouring pixels from one patch.
+        group, vectors along the channels; "stem": few input channels, as of a first layer, the
+        windows of neighbouring pixels read from one patch.
         """
         return _algorithms(problem, direction)
 

@@ -304,12 +304,11 @@ def test_reading_shared_memory_meets_no_bank_twice(name, direction):
     assert total(rows, "transfers", **writes) <= 2.5 * total(rows, "ideal", **writes)
 
 
-@pytest.mark.parametrize(
-    ("direction", "wavefronts", "sectors"), [("fwd", 0.4, 0.6), ("wgrad", 0.4, 0.6)]
-)
-def test_it_moves_less_than_the_implicit_product(direction, wavefronts, sectors):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_it_moves_less_than_the_implicit_product(direction):
     p = problem(1, (96, 128), 3, 64, (7, 7), (2, 2), (3, 3, 3, 3))
     ours, theirs = (counted(p, direction, name) for name in ("stem", "implicit"))
-    for space, most in (("shared", wavefronts), ("global", sectors)):
+    # of so few pixels, weights and partial sums are much of what comes from global memory
+    for space, most in (("shared", 0.4), ("global", 0.9)):
         moved = [total(rows, "transfers", space=space) for rows in (ours, theirs)]
         assert moved[0] <= most * moved[1], (space, [1e3 * m / p.macs for m in moved])

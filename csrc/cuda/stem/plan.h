@@ -141,7 +141,7 @@ struct StemWgradPlan {
     const int64_t sums = busy_threads(other.threads()) * shifts * lines_of_thread(shifts) * 8;
     const int64_t tile = sums * kQuad * ceil_div(other.quads(), other.parts) +
                          kStagingCost * (patch.floats(image) + other.gradient_floats() / kQuad);
-    for (int64_t most = 4 * kStemProcessors; most > 0; most /= 2) {
+    for (int64_t most = 4 * kStemProcessors; most > 0; most /= 4) {
       other.each = ceil_div(patch.tiles, std::max(int64_t{1}, most / beside));
       other.splits = ceil_div(patch.tiles, other.each);
       const int64_t partial = other.splits * image.r * image.run * image.k;
