@@ -1,11 +1,15 @@
 // y[n,p,q,k] = act(sum_{r,s,c} x[n, p*stride+r-pad, q*stride+s-pad, c] * w[k,r,s,c] * scale[k]
-//                  + shift[k] + residual[n,p,q,k]),   x (N,H,W,C) of few C, w (K,R,S,C), y
-//                  (N,P,Q,K)
+//                  + shift[k] + residual[n,p,q,k])
+//
+// x (N,H,W,C) of few C, w (K,R,S,C), y (N,P,Q,K).
 //
 // A block computes tiles of 2*pairs rows x strips*4 columns of pixels x lanes*8 channels: the patch
 // of x that a tile reads (image.h) and the weights lie in shared memory, those of some window rows
 // where all do not fit. A thread owns two quads of pixels, of rows `pairs` apart, x 8 channels, and
 // per position of the window does 64 multiply-adds for one vector of x and two of weights.
+//
+// Results go straight from registers to memory: whole sectors where a block has 16 channels or more
+// and 4 divides K; of fewer, or other K, the second-level cache puts the sectors together.
 //
 // Error bound: |y - y64| <= c * sqrt(R*S*C) * eps * sum |x w| with c = 1 (a sum in order).
 // Not measured on a GPU.

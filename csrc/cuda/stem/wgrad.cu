@@ -3,9 +3,9 @@
 // x (N,H,W,C) of few C, gy (N,P,Q,K), gw (K,R,S,C). A block holds the patch of x that a tile of
 // output pixels reads (image.h) and the tile of gy, goes through some of the tiles (a split), and
 // has its sums in registers all the while. A line of the window is positions b, b + step, ... of
-// one plane, up to kShifts of them; a thread owns a few lines x 8 channels: two vectors of x per
-// line and eight of gy serve a quad of pixels, 256 multiply-adds (192 where a line has 3
-// positions). Quads are dealt out to parts of the block where the window has fewer lines than the
+// one plane, up to kShifts of them; a thread owns a few lines x 8 channels: up to two vectors of
+// x per line and eight of gy serve a quad of pixels, 192 multiply-adds, 256 where lines have 4
+// positions. Quads are dealt out to parts of the block where the window has fewer lines than the
 // block threads. Parts are added in shared memory, splits through the workspace, both in their
 // order.
 //
