@@ -9,7 +9,8 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_workspace",
         [](const py::tuple& problem, const std::string& direction, const std::string& algorithm) {
           const Conv2dProblem p = parse_conv2d_problem(problem);
-          return conv2d_workspace(p, parse_direction(direction), parse_algorithm(algorithm, p));
+          const Direction d = parse_direction(direction);
+          return conv2d_workspace(p, d, parse_algorithm(algorithm, p, d));
         });
 
   m.def("conv2d_fwd",
@@ -18,7 +19,7 @@ void bind_conv2d(py::module_& m) {
            const py::object& prologue, uintptr_t stream) {
           Call call("conv2d_fwd", stream);
           const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p);
+          const Algorithm a = parse_algorithm(algorithm, p, Direction::kFwd);
           const auto* xp = call.input<float>(x, "x", {p.n, p.h, p.w, p.c});
           const auto* wp = call.input<float>(w, "w", {p.k, p.r, p.s, p.cg()});
           auto* yp = call.output<float>(y, "y", {p.n, p.p, p.q, p.k});
@@ -34,7 +35,7 @@ void bind_conv2d(py::module_& m) {
                            const py::object& workspace, uintptr_t stream) {
     Call call("conv2d_dgrad", stream);
     const Conv2dProblem p = parse_conv2d_problem(problem);
-    const Algorithm a = parse_algorithm(algorithm, p);
+    const Algorithm a = parse_algorithm(algorithm, p, Direction::kDgrad);
     const auto* gyp = call.input<float>(gy, "gy", {p.n, p.p, p.q, p.k});
     const auto* wp = call.input<float>(w, "w", {p.k, p.r, p.s, p.cg()});
     auto* gxp = call.output<float>(gx, "gx", {p.n, p.h, p.w, p.c});
@@ -49,7 +50,7 @@ void bind_conv2d(py::module_& m) {
            const py::object& prologue, uintptr_t stream) {
           Call call("conv2d_wgrad", stream);
           const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p);
+          const Algorithm a = parse_algorithm(algorithm, p, Direction::kWgrad);
           const auto* xp = call.input<float>(x, "x", {p.n, p.h, p.w, p.c});
           const auto* gyp = call.input<float>(gy, "gy", {p.n, p.p, p.q, p.k});
           auto* gwp = call.output<float>(gw, "gw", {p.k, p.r, p.s, p.cg()});

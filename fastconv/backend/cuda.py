@@ -32,6 +32,11 @@ def _has_small_groups(p):
     return p.groups > 1 and few and window
 
 
+def _is_stem(p):
+    few = p.groups == 1 and 1 <= p.c <= 4 and p.dilation == (1, 1)
+    return few and max(p.r, p.s) <= 11 and max(p.stride) <= 4
+
+
 @functools.cache
 def _algorithms(problem, direction):
     """Those that fit, the best of the precision "ieee" first."""
@@ -42,6 +47,8 @@ def _algorithms(problem, direction):
         fits.append("grouped")
     if _is_matrix_product(problem):
         fits.append("1x1")
+    if direction != "dgrad" and _is_stem(problem):
+        fits.append("stem")
     fits += ["implicit", "im2col"]
     if winograd_fits(problem, direction):
         fits.append("winograd")
@@ -76,9 +83,10 @@ class DeviceTable(DeviceLayers):
         "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image
         where it lies; "im2col": the same on columns in the workspace; "depthwise": a channel per
         group, vectors along the channels; "grouped": 3x3 with up to 32 channels per group;
-        "winograd": F(4x4, 3x3), forward and gradient by x, a
-        quarter of the multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels),
-        and an infinity or NaN makes its whole tile NaN.
+        "stem": few input channels, as of a first layer, the windows of neighbouring pixels read
+        from one patch; "winograd": F(4x4, 3x3), forward and gradient by x, a quarter of the
+        multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels), and an infinity
+        or NaN makes its whole tile NaN.
         """
         return _algorithms(problem, direction)
 

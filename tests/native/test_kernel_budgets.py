@@ -92,6 +92,7 @@ WIDE = [
     ("grouped/fwd.cu", "grouped_image_kernel<*", COPIES, True),
     ("grouped/dgrad.cu", "grouped_image_kernel<*", COPIES, True),
     ("grouped/wgrad.cu", "grouped_wgrad_kernel<*", LOADS, True),
+    ("stem/fwd.cu", "stem_fwd_kernel<float, *", LOADS, True),
     # its weights; a warp stores whole lines element by element
     ("winograd/winograd.cu", "winograd::winograd_kernel<*", COPIES, False),
     ("norm/layer_norm.cu", "forward_kernel<Team<*, 4>, float>", LOADS, True),

@@ -9,6 +9,7 @@
 #include "cuda/elementwise/elementwise.h"
 #include "cuda/gemm/gemm.h"
 #include "cuda/grouped/grouped.h"
+#include "cuda/stem/stem.h"
 #include "cuda/winograd/winograd.h"
 
 namespace fc::cuda {
@@ -28,10 +29,6 @@ GemmSizes matrix_sizes(const Conv2dProblem& p, Direction direction) {
 }
 
 int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
-
-std::invalid_argument no_winograd_wgrad() {
-  return std::invalid_argument("algorithm: winograd has no gradient by w");
-}
 
 // The product of every batch of images has its own epilogue, so sums over all of them are a pass of
 // their own, and what comes after the sums another.
@@ -53,14 +50,17 @@ void im2col_fwd_with_sums(const Conv2dProblem& p, const float* x, const float* w
 
 }  // namespace
 
-Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
+Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p, Direction direction) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
   if (name == "depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
   if (name == "grouped" && grouped_fits(p)) return Algorithm::kGrouped;
-  if (name == "winograd" && winograd_fits(p)) return Algorithm::kWinograd;
+  if (name == "winograd" && direction != Direction::kWgrad && winograd_fits(p))
+    return Algorithm::kWinograd;
+  if (name == "stem" && direction != Direction::kDgrad && is_stem(p)) return Algorithm::kStem;
   if (name == "1x1" && is_matrix_product(p)) return Algorithm::kMatrix;
-  throw std::invalid_argument("algorithm: expected one that fits the problem, came " + name);
+  throw std::invalid_argument("algorithm: expected one that fits the problem and direction, came " +
+                              name);
 }
 
 int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm) {
@@ -80,8 +80,9 @@ int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm 
     case Algorithm::kGrouped:
       return larger(grouped_workspace(p, direction, false), grouped_workspace(p, direction, true));
     case Algorithm::kWinograd:
-      if (direction == Direction::kWgrad) throw no_winograd_wgrad();
       return winograd_workspace(p, direction, direction == Direction::kFwd);
+    case Algorithm::kStem:
+      return stem_workspace(p, direction);
     default:
       return larger(implicit_workspace(p, direction, false),
                     implicit_workspace(p, direction, true));
@@ -104,6 +105,8 @@ void conv2d_fwd(const Conv2dProblem& p, Algorithm algorithm, const float* x, con
       return grouped_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     case Algorithm::kWinograd:
       return winograd_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
+    case Algorithm::kStem:
+      return stem_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
     default:
       return implicit_fwd(p, x, w, y, prologue, epilogue, workspace, stream);
   }
@@ -140,8 +143,8 @@ void conv2d_wgrad(const Conv2dProblem& p, Algorithm algorithm, const float* x, c
       return depthwise_wgrad(p, x, gy, gw, prologue, workspace, stream);
     case Algorithm::kGrouped:
       return grouped_wgrad(p, x, gy, gw, prologue, workspace, stream);
-    case Algorithm::kWinograd:
-      throw no_winograd_wgrad();
+    case Algorithm::kStem:
+      return stem_wgrad(p, x, gy, gw, prologue, workspace, stream);
     default:
       return implicit_wgrad(p, x, gy, gw, prologue, workspace, stream);
   }

@@ -9,10 +9,10 @@
 
 namespace fc::cuda {
 
-enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise, kGrouped, kWinograd };
+enum class Algorithm { kImplicit, kMatrix, kIm2col, kDepthwise, kGrouped, kStem, kWinograd };
 
 // std::invalid_argument for a name that does not exist or does not fit.
-Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p);
+Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p, Direction direction);
 
 // Bytes that are enough with and without sums in the epilogue.
 int64_t conv2d_workspace(const Conv2dProblem& p, Direction direction, Algorithm algorithm);
