@@ -21,8 +21,8 @@ if(FASTCONV_CUDA STREQUAL "ON")
   if(NOT FASTCONV_NVCC)
     message(FATAL_ERROR "fastconv: FASTCONV_CUDA=ON, but there is no nvcc on the PATH, in CUDA_HOME "
                         "or among the packages of this environment. Install the CUDA toolkit, or "
-                        "pip install nvidia-cuda-nvcc nvidia-cuda-runtime, or leave FASTCONV_CUDA "
-                        "at AUTO.")
+                        "pip install nvidia-cuda-nvcc nvidia-cuda-runtime "
+                        "nvidia-cuda-cccl, or leave FASTCONV_CUDA at AUTO.")
   endif()
 endif()
 
