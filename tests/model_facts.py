@@ -26,6 +26,11 @@ CHECKPOINTS = {
 # every file of tests/zoo says for its family:
 #   NAMES   our name -> name in the facts, where they differ
 #   STAGES  stage name of the facts -> path of our module, where they differ
+# and where needed
+#   STAGES_OF    the same for one network: our name -> STAGES
+#   DETAILS      our name -> details in which the facts are not the paper's network, and why
+#   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
+#   PEERS        our name -> "torchvision:NAME" or "timm:NAME", the same network there
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 
@@ -35,9 +40,20 @@ def facts(name):
     return FACTS[NAMES.get(name, name)]
 
 
+def family_says(name, what):
+    """What tests/zoo says under that name about one of our networks, or {}."""
+    return getattr(_families[model_info(name).family], what, {}).get(name, {})
+
+
+def details(name):
+    """The published details of one of our networks, with the exceptions that tests/zoo explains."""
+    return facts(name)["details"] | family_says(name, "DETAILS")
+
+
 def stages(name):
     """(module name, (1, H, W, C) or (1, features)) of every published stage."""
     renamed = {"fl": "flatten"} | _families[model_info(name).family].STAGES
+    renamed |= family_says(name, "STAGES_OF")
     for stage, (channels, *size) in facts(name)["stages"].items():
         yield renamed.get(stage, stage), (1, *size, channels)
 
@@ -59,11 +75,16 @@ class Shapes(fc.Trace):
             self.shapes[module] = record.outputs[0][0]
 
 
+def options(name):
+    """What create_model needs for the network that the facts count: auxiliary heads, mostly."""
+    return {"aux_heads": True} if "params_of_aux" in facts(name) else {}
+
+
 @cache
 def traced(name):
     """(model, Shapes of one image in eval mode, output shape)."""
     with Shapes() as trace, fc.no_grad():
-        model = create_model(name).eval()
+        model = create_model(name, **options(name)).eval()
         y = model(meta_input((1, *model_info(name).input_shape)))
     return model, trace, y.shape
 

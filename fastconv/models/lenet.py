@@ -1,9 +1,12 @@
 """LeNet-5, LeCun et al. 1998, "Gradient-based learning applied to document recognition".
 
     lenet5       today's form: complete C3, plain pooling, three linear layers; 61,706 parameters
+    lenet5_28    the same for images of 28 x 28, padded to 32 x 32 by the first convolution
     lenet5_1998  the network of the paper: 60,000 trained parameters and 840 fixed ones
+    lenet_caffe  Caffe's LeNet, another network: 20 and 50 maps, 500 units, ReLU once
 
-Images (N, 32, 32, 1). The paper scales pixels so that background is -0.1 and ink 1.175.
+Images (N, 32, 32, 1), of lenet5_28 and lenet_caffe (N, 28, 28, 1). The paper scales pixels so that
+background is -0.1 and ink 1.175.
 """
 
 import numpy as np
@@ -31,11 +34,11 @@ POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
 class LeNet5(nn.Module):
     """Two 5x5 convolutions, each with 2x2 pooling, then linear layers 120, 84, num_classes."""
 
-    def __init__(self, num_classes=10, in_channels=1, activation="tanh", pooling="avg"):
+    def __init__(self, num_classes=10, in_channels=1, activation="tanh", pooling="avg", padding=0):
         super().__init__()
         act = chosen(ACTIVATIONS, activation, "activation")
         pool = chosen(POOLINGS, pooling, "pooling")
-        self.conv1 = nn.Conv2d(in_channels, 6, 5)
+        self.conv1 = nn.Conv2d(in_channels, 6, 5, padding=padding)
         self.pool1 = pool(2, 2)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.pool2 = pool(2, 2)
@@ -54,6 +57,37 @@ class LeNet5(nn.Module):
         x = self.forward_features(x)
         x = self.act(self.fc1(self.flatten(x)))
         return self.fc3(self.act(self.fc2(x)))
+
+
+class CaffeLeNet(nn.Module):
+    """Two 5x5 convolutions, each with 2x2 max pooling, then linear layers 500, num_classes.
+
+    No activation follows the convolutions. Attribute names are Caffe's.
+    """
+
+    def __init__(self, num_classes=10, in_channels=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 20, 5)
+        self.pool1 = nn.MaxPool2d(2, 2)
+        self.conv2 = nn.Conv2d(20, 50, 5)
+        self.pool2 = nn.MaxPool2d(2, 2)
+        self.flatten = nn.Flatten()
+        self.ip1 = nn.Linear((4, 4, 50), 500)
+        self.relu1 = nn.ReLU()
+        self.ip2 = classifier(500, num_classes)
+        for module in self.modules():  # "xavier" of Caffe's example
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.lecun_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward_features(self, x):
+        """The maps that the linear layers read, (N, 4, 4, 50)."""
+        x = self.pool1(self.conv1(x))
+        return self.pool2(self.conv2(x))
+
+    def forward(self, x):
+        x = self.flatten(self.forward_features(x))
+        return self.ip2(self.relu1(self.ip1(x)))
 
 
 def chosen(table, name, argument):
@@ -181,3 +215,27 @@ def lenet5(num_classes=10, in_channels=1, activation="tanh", pooling="avg"):
 )
 def lenet5_1998(num_classes=10, in_channels=1):
     return LeNet51998(num_classes, in_channels)
+
+
+@register(
+    LENET_5,
+    params=61_706,
+    macs=416_520,
+    input_shape=(28, 28, 1),
+    preprocessing=None,
+    source="LeCun et al. 1998, figure 2, in today's form, for images of MNIST as they are",
+)
+def lenet5_28(num_classes=10, in_channels=1, activation="tanh", pooling="avg"):
+    return LeNet5(num_classes, in_channels, activation, pooling, padding=2)
+
+
+@register(
+    LENET_5,
+    params=431_080,
+    macs=2_293_000,
+    input_shape=(28, 28, 1),
+    preprocessing=None,
+    source="Caffe's example for MNIST",
+)
+def lenet_caffe(num_classes=10, in_channels=1):
+    return CaffeLeNet(num_classes, in_channels)

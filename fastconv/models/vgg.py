@@ -25,7 +25,7 @@ VGG_NETS = Architecture(
 BLOCKS = {
     11: ((64,),    (128,),     (256,) * 2, (512,) * 2, (512,) * 2),  # A
     13: ((64, 64), (128, 128), (256,) * 2, (512,) * 2, (512,) * 2),  # B
-    16: ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),  # D
+    16: ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),  # D; C: the third is 1x1
     19: ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),  # E
 }  # fmt: skip
 
@@ -49,7 +49,8 @@ class VGG(nn.Module):
 
     blocks: output channels per convolution and block. batch_norm: after each convolution.
     map_size: rows and columns that reach the first linear layer; other sizes are averaged to it.
-    hidden: units of the two hidden linear layers, dropped with probability dropout.
+    hidden: units of the two hidden linear layers, dropped with probability dropout; 0: no such
+    layers. third_1x1: the third convolution of a block is 1x1 (configuration C).
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class VGG(nn.Module):
         map_size=7,
         hidden=4096,
         dropout=0.5,
+        third_1x1=False,
     ):
         super().__init__()
         layers = []
         for block in blocks:
-            for channels in block:
-                layers.append(nn.Conv2d(in_channels, channels, 3, padding=1))
+            for i, channels in enumerate(block):
+                size = 1 if third_1x1 and i == 2 else 3
+                layers.append(nn.Conv2d(in_channels, channels, size, padding=size // 2))
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(channels))
                 layers.append(nn.ReLU())
@@ -75,14 +78,18 @@ class VGG(nn.Module):
         self.features = Features(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(map_size)
         self.flatten = nn.Flatten()
-        self.classifier = nn.Sequential(
-            nn.Linear((map_size, map_size, in_channels), hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            classifier(hidden, num_classes),
+        self.classifier = (
+            nn.Sequential(
+                nn.Linear((map_size, map_size, in_channels), hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                classifier(hidden, num_classes),
+            )
+            if hidden
+            else classifier((map_size, map_size, in_channels), num_classes)
         )
         for module in self.modules():  # as torchvision
             if isinstance(module, nn.Conv2d):
@@ -135,6 +142,11 @@ def vgg16_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], True, num_classes, in_channels)
 
 
+@register(VGG_NETS, params=133_638_952, macs=11_770_888_192, source=_SOURCE + "C")
+def vgg16_c(num_classes=1000, in_channels=3):
+    return VGG(BLOCKS[16], False, num_classes, in_channels, third_1x1=True)
+
+
 @register(VGG_NETS, params=143_667_240, macs=19_632_062_464, source=_SOURCE + "E")
 def vgg19(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[19], False, num_classes, in_channels)
@@ -155,3 +167,15 @@ def vgg19_bn(num_classes=1000, in_channels=3):
 )
 def vgg11_cifar(num_classes=10, in_channels=3):
     return VGG(BLOCKS[11], False, num_classes, in_channels, map_size=1, hidden=2048, dropout=0)
+
+
+@register(
+    VGG_NETS,
+    params=14_728_266,
+    macs=313_201_664,
+    input_shape=(32, 32, 3),
+    preprocessing=None,
+    source="VGG-16 with batch norm for 32 x 32 images: one linear layer, 512-10",
+)
+def vgg16_bn_cifar(num_classes=10, in_channels=3):
+    return VGG(BLOCKS[16], True, num_classes, in_channels, map_size=1, hidden=0)

@@ -1,0 +1,2 @@
+NAMES = {"bn_inception": "bninception"}
+STAGES = {}
