@@ -26,6 +26,8 @@ CHECKPOINTS = {
 # every file of tests/zoo says for its family:
 #   NAMES   our name -> name in the facts, where they differ
 #   STAGES  stage name of the facts -> path of our module, where they differ
+#   DETAILS our name -> details that hold instead of the facts', with the reason (may be absent)
+#   PEERS   our name -> "torchvision:name" or "timm:name", the same network there (may be absent)
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 
@@ -33,6 +35,12 @@ NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.it
 def facts(name):
     """The published facts of one of our networks."""
     return FACTS[NAMES.get(name, name)]
+
+
+def details(name):
+    """The published details of its layers."""
+    differing = getattr(_families[model_info(name).family], "DETAILS", {})
+    return facts(name)["details"] | differing.get(name, {})
 
 
 def stages(name):
