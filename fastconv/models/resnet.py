@@ -82,6 +82,27 @@ class Bottleneck(nn.Module):
         return nn.conv_bn_act(y, self.conv3, self.bn3, "relu", residual=shortcut_of(self, x))
 
 
+class DeepStem(nn.Sequential):
+    """3x3 with stride 2, 3x3, 3x3; the batch norm behind the last is the network's own."""
+
+    def __init__(self, in_channels, a, b, c):
+        super().__init__(
+            nn.Conv2d(in_channels, a, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(a),
+            nn.ReLU(),
+            nn.Conv2d(a, b, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(b),
+            nn.ReLU(),
+            nn.Conv2d(b, c, 3, 1, 1, bias=False),
+        )
+
+    def forward(self, x, bn):
+        first, bn_1, _, second, bn_2, _, third = self
+        x = nn.conv_bn_act(x, first, bn_1, "relu")
+        x = nn.conv_bn_act(x, second, bn_2, "relu")
+        return nn.conv_bn_act(x, third, bn, "relu")
+
+
 class ResNet(nn.Module):
     """Stem, four stages of residual blocks, global average pooling, one linear layer.
 
@@ -104,7 +125,7 @@ class ResNet(nn.Module):
         super().__init__()
         channels = deep_stem[-1] if deep_stem else 64
         if deep_stem:
-            self.conv1 = three_convolutions(in_channels, *deep_stem)
+            self.conv1 = DeepStem(in_channels, *deep_stem)
         else:
             self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -124,12 +145,9 @@ class ResNet(nn.Module):
 
     def stem(self, x):
         """(N, H, W, C) -> (N, H/2, W/2, 64)."""
-        conv = self.conv1
-        if isinstance(conv, nn.Sequential):
-            first, bn_1, _, second, bn_2, _, conv = conv
-            x = nn.conv_bn_act(x, first, bn_1, "relu")
-            x = nn.conv_bn_act(x, second, bn_2, "relu")
-        return nn.conv_bn_act(x, conv, self.bn1, "relu")
+        if isinstance(self.conv1, DeepStem):
+            return self.conv1(x, self.bn1)
+        return nn.conv_bn_act(x, self.conv1, self.bn1, "relu")
 
     def forward_features(self, x):
         """The maps of the last stage, (N, 7, 7, C) for 224 x 224."""
@@ -142,19 +160,6 @@ class ResNet(nn.Module):
     def forward(self, x):
         x = self.avgpool(self.forward_features(x))
         return self.fc(self.flatten(x))
-
-
-def three_convolutions(in_channels, a, b, c):
-    """3x3 with stride 2, 3x3, 3x3; the batch norm of the last one is the network's bn1."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, a, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(a),
-        nn.ReLU(),
-        nn.Conv2d(a, b, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(b),
-        nn.ReLU(),
-        nn.Conv2d(b, c, 3, 1, 1, bias=False),
-    )
 
 
 def initialise(model, zero_init_residual=False):
