@@ -16,8 +16,10 @@ from fastconv import nn
 from fastconv.backend import table_for
 from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
 from fastconv.models import create_model, list_models, model_info
+from fastconv.models.preact_resnet import PreActBottleneck, PreActResNet
 from fastconv.models.registry import register
 from fastconv.models.resnet import BasicBlock, Bottleneck, ResNet
+from fastconv.models.senet import SEBottleneck, SENet
 from fastconv.models.vgg import BLOCKS, VGG
 from fastconv.nn.state_dict import named_state
 from tests.model_facts import (
@@ -264,6 +266,26 @@ def small(name):
             ResNet(Bottleneck, (1, 2, 1, 1), 5, stride_in_1x1=True),
             (2, 40, 40, 3),
         ),
+        "options A": lambda: (ResNet(BasicBlock, (1, 1, 1, 1), 5, shortcut="A"), (2, 40, 36, 3)),
+        "resnet-d": lambda: (
+            ResNet(Bottleneck, (1, 1, 1, 1), 5, deep_stem=(8, 8, 16), shortcut="D"),
+            (2, 45, 40, 3),
+        ),
+        "resnext": lambda: (
+            ResNet(Bottleneck, (1, 1, 1, 1), 5, groups=8, base_width=8),
+            (2, 40, 40, 3),
+        ),
+        "resnet20_cifar": lambda: (create_model("resnet20_cifar"), (2, 32, 32, 3)),
+        "preact_resnet20_cifar": lambda: (create_model("preact_resnet20_cifar"), (2, 32, 32, 3)),
+        "preact bottlenecks": lambda: (
+            PreActResNet(PreActBottleneck, (1, 1, 1), (8, 16, 16), "imagenet_bn", 5),
+            (2, 40, 36, 3),
+        ),
+        "wrn16_4_cifar": lambda: (create_model("wrn16_4_cifar", dropout=0.3), (2, 16, 16, 3)),
+        "se bottlenecks": lambda: (
+            SENet(SEBottleneck, (1, 1, 1, 1), 5, stride_in_1x1=True),
+            (2, 40, 40, 3),
+        ),
     }[name]()
 
 
@@ -291,7 +313,9 @@ def check_step(model, shape):
     "name",
     [
         "lenet5", "lenet5 relu max", "lenet5_1998", "vgg11_cifar", "vgg13_bn", "resnet18",
-        "plain18", "bottlenecks", "bottlenecks v1",
+        "plain18", "bottlenecks", "bottlenecks v1", "options A", "resnet-d", "resnext",
+        "resnet20_cifar", "preact_resnet20_cifar", "preact bottlenecks", "wrn16_4_cifar",
+        "se bottlenecks",
     ],
 )  # fmt: skip
 def test_forward_and_backward_of_every_kind(name):
