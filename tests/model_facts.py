@@ -26,8 +26,12 @@ CHECKPOINTS = {
 # every file of tests/zoo says for its family:
 #   NAMES   our name -> name in the facts, where they differ
 #   STAGES  stage name of the facts -> path of our module, where they differ
+# and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
+for _family in _families.values():
+    if hasattr(_family, "derived"):
+        FACTS |= dict(_family.derived(FACTS, KERAS))
 
 
 def facts(name):
