@@ -85,18 +85,18 @@ class Block(nn.Module):
 class Xception(nn.Module):
     """Two convolutions, twelve blocks, two separable convolutions, pooling, one linear layer.
 
-    dropout: before the linear layer; the paper's own training on ImageNet had 0.5, published
-    weights have none.
+    blocks: rows of BLOCKS. dropout: before the linear layer; the paper's own training on ImageNet
+    had 0.5, published weights have none.
     """
 
-    def __init__(self, dropout=0.0, num_classes=1000, in_channels=3):
+    def __init__(self, blocks, dropout=0.0, num_classes=1000, in_channels=3):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 32, 3, 2, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
         self.conv2 = nn.Conv2d(32, 64, 3, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
-        before = 64
-        for i, (*channels, stride) in enumerate(BLOCKS, 1):
+        before, self.depth = 64, len(blocks)
+        for i, (*channels, stride) in enumerate(blocks, 1):
             setattr(self, f"block{i}", Block(before, channels, stride, relu_first=i > 1))
             before = channels[-1]
         self.conv3 = Separable(before, 1536)
@@ -118,7 +118,7 @@ class Xception(nn.Module):
         """The maps of the last convolution, (N, 10, 10, 2048) for 299 x 299."""
         x = nn.conv_bn_act(x, self.conv1, self.bn1, "relu")
         x = nn.conv_bn_act(x, self.conv2, self.bn2, "relu")
-        for i in range(len(BLOCKS)):
+        for i in range(self.depth):
             x = getattr(self, f"block{i + 1}")(x)
         x = self.conv3(x, self.bn3, "relu")
         return self.conv4(x, self.bn4, "relu")
@@ -140,4 +140,4 @@ class Xception(nn.Module):
     ),
 )
 def xception(num_classes=1000, in_channels=3, dropout=0.0):
-    return Xception(dropout, num_classes, in_channels)
+    return Xception(BLOCKS, dropout, num_classes, in_channels)
