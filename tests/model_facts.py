@@ -31,8 +31,12 @@ CHECKPOINTS = {
 #   DETAILS      our name -> details in which the facts are not the paper's network, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
 #   PEERS        our name -> "torchvision:NAME" or "timm:NAME", the same network there
+# and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
+for _family in _families.values():
+    if hasattr(_family, "derived"):
+        FACTS |= dict(_family.derived(FACTS, KERAS))
 
 
 def facts(name):

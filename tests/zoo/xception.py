@@ -1,0 +1,3 @@
+NAMES = {}
+STAGES = {}
+PEERS = {"xception": "timm:legacy_xception"}
