@@ -43,6 +43,15 @@ def test_squeeze_and_expansion_of_a_block(block, expand):
     assert convs[-1].act == ("silu" if alone else None)
 
 
+def test_without_expansion_the_fused_block_adds_behind_its_activation():
+    """x + silu(bn(conv(x))), not silu(bn(conv(x)) + x)."""
+    b = FusedMBConv(8, 8, 1, 3, 1, drop=0).eval()
+    x = fc.tensor(np.random.default_rng(0).standard_normal((1, 5, 5, 8)).astype("float32"))
+    conv, bn = b.block[0]
+    expected = x.numpy() + fc.functional.silu(bn(conv(x))).numpy()
+    np.testing.assert_allclose(b(x).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_dropped_block_is_the_identity_for_the_images_it_drops():
     fc.manual_seed(0)
     b = MBConv(8, 8, 1, 3, 1, drop=0.5)

@@ -47,7 +47,8 @@ class Residual(nn.Module):
             y = layer(y)
         if not self.shortcut:
             return last(y)
-        if self.training and self.stochastic_depth.p:
+        if last.act or (self.training and self.stochastic_depth.p):
+            # the sum comes behind what the fused op does last
             return self.stochastic_depth(last(y)) + x
         return last(y, residual=x)
 
