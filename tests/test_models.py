@@ -18,6 +18,7 @@ from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
 from fastconv.models import create_model, list_models, model_info
 from fastconv.models.efficientnet import EfficientNet, MBConv, Stage
 from fastconv.models.registry import register
+from fastconv.models.regnet import Design, RegNet
 from fastconv.models.resnet import BasicBlock, Bottleneck, ResNet
 from fastconv.models.vgg import BLOCKS, VGG
 from fastconv.nn.state_dict import named_state
@@ -270,6 +271,7 @@ def small(name):
         "plain18": lambda: (create_model("plain18", num_classes=5), (2, 32, 32, 3)),
         "bottlenecks": lambda: (ResNet(Bottleneck, (1, 1, 1, 1), 5), (2, 40, 40, 3)),
         "efficientnet": lambda: (EfficientNet(8, TINY_B0, 32, 5), (2, 40, 40, 3)),
+        "regnet": lambda: (RegNet(Design(6, 16, 24, 2.0, 8), True, 5), (2, 64, 64, 3)),
         "bottlenecks v1": lambda: (
             ResNet(Bottleneck, (1, 2, 1, 1), 5, stride_in_1x1=True),
             (2, 40, 40, 3),
@@ -304,7 +306,7 @@ def check_step(model, shape):
     "name",
     [
         "lenet5", "lenet5 relu max", "lenet5_1998", "vgg11_cifar", "vgg13_bn", "resnet18",
-        "plain18", "bottlenecks", "bottlenecks v1", "efficientnet",
+        "plain18", "bottlenecks", "bottlenecks v1", "efficientnet", "regnet",
     ],
 )  # fmt: skip
 def test_forward_and_backward_of_every_kind(name):

@@ -160,10 +160,10 @@ SCALING = {
 }
 
 
-def round_channels(channels):
-    """The nearest multiple of 8, but not less than nine tenths of channels."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+def round_channels(channels, multiple=8):
+    """The nearest multiple, up where two are equally near, not below nine tenths of channels."""
+    rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < 0.9 * channels else rounded
 
 
 def scaled(phi, num_classes, in_channels, **options):
