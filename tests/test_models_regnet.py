@@ -16,8 +16,8 @@ def test_stages_of_the_papers_figures():
 
 
 def test_torchvision_rounds_some_widths_up():
-    """392 is 24.5 * 16: the even multiple in the paper's code. 192 is nearest to 3 * 56 = 168, which
-    is less than nine tenths of it. The 4gf networks are not torchvision's."""
+    """392 is 24.5 * 16: the even multiple in the paper's code. 192 is nearest to 3 * 56 = 168,
+    which is less than nine tenths of it. The 4gf networks are not torchvision's."""
     changed = {}
     for kind, designs in (("X", X), ("Y", Y)):
         for name, design in designs.items():
