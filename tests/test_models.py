@@ -16,6 +16,8 @@ from fastconv import nn
 from fastconv.backend import table_for
 from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
 from fastconv.models import create_model, list_models, model_info
+from fastconv.models.convnext import Block, ConvNeXt
+from fastconv.models.convnext_v2 import Block as BlockV2
 from fastconv.models.efficientnet import EfficientNet, MBConv, Stage
 from fastconv.models.registry import register
 from fastconv.models.regnet import Design, RegNet
@@ -272,6 +274,8 @@ def small(name):
         "bottlenecks": lambda: (ResNet(Bottleneck, (1, 1, 1, 1), 5), (2, 40, 40, 3)),
         "efficientnet": lambda: (EfficientNet(8, TINY_B0, 32, 5), (2, 40, 40, 3)),
         "regnet": lambda: (RegNet(Design(6, 16, 24, 2.0, 8), True, 5), (2, 64, 64, 3)),
+        "convnext": lambda: (ConvNeXt(Block, (8, 16), (2, 2), 5), (2, 40, 32, 3)),
+        "convnext v2": lambda: (ConvNeXt(BlockV2, (8, 16), (2, 2), 5), (2, 40, 32, 3)),
         "bottlenecks v1": lambda: (
             ResNet(Bottleneck, (1, 2, 1, 1), 5, stride_in_1x1=True),
             (2, 40, 40, 3),
@@ -306,7 +310,8 @@ def check_step(model, shape):
     "name",
     [
         "lenet5", "lenet5 relu max", "lenet5_1998", "vgg11_cifar", "vgg13_bn", "resnet18",
-        "plain18", "bottlenecks", "bottlenecks v1", "efficientnet", "regnet",
+        "plain18", "bottlenecks", "bottlenecks v1", "efficientnet", "regnet", "convnext",
+        "convnext v2",
     ],
 )  # fmt: skip
 def test_forward_and_backward_of_every_kind(name):
