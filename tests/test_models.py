@@ -19,6 +19,8 @@ from fastconv.models import create_model, list_models, model_info
 from fastconv.models.convnext import Block, ConvNeXt
 from fastconv.models.convnext_v2 import Block as BlockV2
 from fastconv.models.efficientnet import EfficientNet, MBConv, Stage
+from fastconv.models.nasnet import NASNet
+from fastconv.models.pnasnet import PNASNet
 from fastconv.models.registry import register
 from fastconv.models.regnet import Design, RegNet
 from fastconv.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -72,6 +74,18 @@ def described(pool):
     return described
 
 
+def as_key(pool):
+    return tuple(sorted(pool.items()))
+
+
+def same_padded(pool):
+    """timm's own kind of pooling that pads as TensorFlow's "same" does, in our words."""
+    if not pool["type"].endswith("Same"):
+        return pool
+    (k, _), (s, _) = pool["k"], pool["s"]
+    return pool | {"type": pool["type"][:-4], "k": k, "s": s, "p": "same"}
+
+
 # the 1998 network's layers are of other kinds; tests/test_lenet.py looks at them
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "lenet5_1998"])
 def test_details_are_the_published_ones(name):
@@ -88,11 +102,12 @@ def test_details_are_the_published_ones(name):
     assert [m.p for m in layers(name, nn.Dropout) if m.p] == [
         p for p in published.get("dropout_p", []) if p
     ]
-    assert pools == [
-        {k: v for k, v in pool.items() if k != "n"}
+    published_pools = [
+        same_padded({k: v for k, v in pool.items() if k != "n"})
         for pool in published.get("pools", [])
         for _ in range(pool["n"])
     ]
+    assert Counter(map(as_key, pools)) == Counter(map(as_key, published_pools))
     assert [(m.size, m.alpha, m.beta, m.k) for m in layers(name, nn.LocalResponseNorm)] == [
         (lrn["size"], lrn["alpha"], lrn["beta"], lrn["k"])
         for lrn in published.get("lrn", [])
@@ -276,6 +291,9 @@ def small(name):
         "regnet": lambda: (RegNet(Design(6, 16, 24, 2.0, 8), True, 5), (2, 64, 64, 3)),
         "convnext": lambda: (ConvNeXt(Block, (8, 16), (2, 2), 5), (2, 40, 32, 3)),
         "convnext v2": lambda: (ConvNeXt(BlockV2, (8, 16), (2, 2), 5), (2, 40, 32, 3)),
+        "nasnet": lambda: (NASNet(8, 96, 1, False, 5), (2, 67, 64, 3)),
+        "nasnet skip": lambda: (NASNet(8, 96, 2, True, 5), (2, 64, 64, 3)),
+        "pnasnet": lambda: (PNASNet(8, 4, 2, 5), (2, 67, 64, 3)),
         "bottlenecks v1": lambda: (
             ResNet(Bottleneck, (1, 2, 1, 1), 5, stride_in_1x1=True),
             (2, 40, 40, 3),
@@ -311,7 +329,7 @@ def check_step(model, shape):
     [
         "lenet5", "lenet5 relu max", "lenet5_1998", "vgg11_cifar", "vgg13_bn", "resnet18",
         "plain18", "bottlenecks", "bottlenecks v1", "efficientnet", "regnet", "convnext",
-        "convnext v2",
+        "convnext v2", "nasnet", "nasnet skip", "pnasnet",
     ],
 )  # fmt: skip
 def test_forward_and_backward_of_every_kind(name):

@@ -12,9 +12,9 @@ from math import ceil
 from typing import NamedTuple
 
 from fastconv import nn
-from fastconv.models.conv_norm import ConvNorm
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
+from fastconv.models.parts import ConvNorm
 from fastconv.models.registry import register
 
 EFFICIENTNET = Architecture(

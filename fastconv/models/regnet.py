@@ -14,10 +14,10 @@ from math import log
 from typing import NamedTuple
 
 from fastconv import nn
-from fastconv.models.conv_norm import ConvNorm
 from fastconv.models.efficientnet import round_channels
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
+from fastconv.models.parts import ConvNorm, Named
 from fastconv.models.registry import register
 
 REGNET = Architecture(
@@ -59,15 +59,6 @@ class Design(NamedTuple):
             rounded = round_channels(width, group) if upwards else round(width / group) * group
             stages.append((rounded, len(list(blocks))))
         return stages
-
-
-class Named(nn.Sequential):
-    """A Sequential whose modules have names."""
-
-    def __init__(self, modules):
-        super().__init__()
-        for name, module in modules:
-            setattr(self, name, module)
 
 
 class Block(nn.Module):

@@ -1,4 +1,4 @@
-"""Convolution, batch norm and activation as one module."""
+"""Small parts that several families are built of."""
 
 from fastconv import nn
 
@@ -27,3 +27,12 @@ class ConvNorm(nn.Sequential):
     def forward(self, x, residual=None):
         conv, bn = self
         return nn.conv_bn_act(x, conv, bn, self.act, residual)
+
+
+class Named(nn.Sequential):
+    """A Sequential whose modules have names: Named([("a", module), ...])."""
+
+    def __init__(self, modules):
+        super().__init__()
+        for name, module in modules:
+            setattr(self, name, module)
