@@ -29,6 +29,7 @@ CHECKPOINTS = {
 # and where needed
 #   STAGES_OF    the same for one network: our name -> STAGES
 #   DETAILS      our name -> details in which the facts are not the paper's network, and why
+#   REPLACED     our name -> other facts that cannot hold for us, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
 #   PEERS        our name -> "torchvision:NAME" or "timm:NAME", the same network there
 # and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
@@ -39,19 +40,17 @@ for _family in _families.values():
         FACTS |= dict(_family.derived(FACTS, KERAS))
 
 
-def facts(name):
-    """The published facts of one of our networks."""
-    return FACTS[NAMES.get(name, name)]
-
-
 def family_says(name, what):
     """What tests/zoo says under that name about one of our networks, or {}."""
     return getattr(_families[model_info(name).family], what, {}).get(name, {})
 
 
-def details(name):
-    """The published details of one of our networks, with the exceptions that tests/zoo explains."""
-    return facts(name)["details"] | family_says(name, "DETAILS")
+def facts(name):
+    """The published facts of one of our networks, with the exceptions that tests/zoo explains."""
+    published = FACTS[NAMES.get(name, name)]
+    replaced = family_says(name, "REPLACED")
+    details = published["details"] | replaced.get("details", {}) | family_says(name, "DETAILS")
+    return published | replaced | {"details": details}
 
 
 def stages(name):

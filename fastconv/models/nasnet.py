@@ -1,0 +1,277 @@
+"""NASNet-A: two cells found by search on small images, stacked for large ones. Zoph et al. 2017
+(arXiv 1707.07012).
+
+A cell reads the two maps before it: h, the latest, and p, the one before, each brought to the
+cell's width by a 1x1 convolution. sep k is (relu, depthwise k x k, 1x1, batch norm) twice.
+
+    normal      p | sep5(h) + sep3(p) | sep5(p) + sep3(p) | avg(h) + p | avg(p) + avg(p)
+                | sep3(h) + h                                              6 widths of channels
+    reduction   b1 | b2 | avg(b0) + b1 | sep3(b0) + max(h)                 4 widths, half H and W
+                b0 = sep5(h) + sep7(p), b1 = max(h) + sep7(p), b2 = avg(h) + sep5(p)
+
+Images (N, H, W, C). Stride 2 pads as TensorFlow does, the odd pixel at the end, and averages do not
+count padding. Attribute names are timm's nasnetalarge's, but for what halves p.
+"""
+
+from fastconv import functional as F
+from fastconv import nn
+from fastconv.models.head import classifier
+from fastconv.models.info import Accuracy, Architecture, Preprocessing
+from fastconv.models.parts import Named
+from fastconv.models.registry import register
+
+NASNET_A = Architecture(
+    name="NASNet-A",
+    title="Learning Transferable Architectures for Scalable Image Recognition",
+    authors="Zoph, Vasudevan, Shlens, Le",
+    year=2017,
+    link="arXiv 1707.07012",
+    introduced="a search for cells on CIFAR-10 instead of whole networks, and their transfer to"
+    " ImageNet",
+    descends_from=("Inception-v4", "Xception"),
+)
+
+
+def batch_norm(channels):
+    """With the constants of both NASNet and PNASNet."""
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+class ConvNorm(nn.Module):
+    """bn(conv(relu(x))); rectify=False: without relu."""
+
+    def __init__(self, in_channels, out_channels, kernel_size=1, stride=1, rectify=True):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, bias=False)
+        self.bn = batch_norm(out_channels)
+        self.rectify = rectify
+
+    def forward(self, x):
+        return nn.conv_bn_act(F.relu(x) if self.rectify else x, self.conv, self.bn)
+
+
+class Separable(nn.Module):
+    """Twice relu, depthwise, 1x1, batch norm; the stride is in the first. Gives that + residual.
+
+    It reads relu(x): a cell rectifies once for all that read x.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1):
+        super().__init__()
+        self.separable_1 = separable(in_channels, out_channels, kernel_size, stride)
+        self.bn_sep_1 = batch_norm(out_channels)
+        self.separable_2 = separable(out_channels, out_channels, kernel_size, 1)
+        self.bn_sep_2 = batch_norm(out_channels)
+
+    def forward(self, rectified, residual=None):
+        depthwise, pointwise = self.separable_1
+        y = nn.conv_bn_act(depthwise(rectified), pointwise, self.bn_sep_1, "relu")
+        depthwise, pointwise = self.separable_2
+        return nn.conv_bn_act(depthwise(y), pointwise, self.bn_sep_2, residual=residual)
+
+
+def separable(in_channels, out_channels, kernel_size, stride):
+    """Depthwise, then 1x1."""
+    depthwise = nn.DepthwiseConv2d(in_channels, kernel_size, stride, "same", bias=False)
+    pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+    return Named([("depthwise_conv2d", depthwise), ("pointwise_conv2d", pointwise)])
+
+
+class Shift(nn.Module):
+    """One pixel up and to the left, zeros behind."""
+
+    def forward(self, x):
+        return F.pad(x, (0, 1, 0, 1))[:, 1:, 1:]
+
+
+class FactorizedReduction(nn.Module):
+    """Half of H and W without losing three pixels of four: every second pixel gives half of the
+    channels, the pixels diagonally between them the other half."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        half = out_channels // 2
+        self.path_1 = Named(
+            [
+                ("avgpool", nn.AvgPool2d(1, 2, count_include_pad=False)),
+                ("conv", nn.Conv2d(in_channels, half, 1, bias=False)),
+            ]
+        )
+        self.path_2 = Named(
+            [
+                ("pad", Shift()),
+                ("avgpool", nn.AvgPool2d(1, 2, count_include_pad=False)),
+                ("conv", nn.Conv2d(in_channels, half, 1, bias=False)),
+            ]
+        )
+        self.final_path_bn = batch_norm(2 * half)
+
+    def forward(self, x):
+        x = F.relu(x)
+        return self.final_path_bn(F.concat([self.path_1(x), self.path_2(x)], axis=3))
+
+
+def average(stride=1):
+    """3x3, of what lies in the image."""
+    return nn.AvgPool2d(3, stride, "same" if stride > 1 else 1, count_include_pad=False)
+
+
+class NormalCell(nn.Module):
+    """See above. adjust: what brings the map before to `width` channels, ConvNorm or
+    FactorizedReduction."""
+
+    def __init__(self, prev_channels, in_channels, width, adjust):
+        super().__init__()
+        self.conv_prev_1x1 = adjust(prev_channels, width)
+        self.conv_1x1 = ConvNorm(in_channels, width)
+        self.comb_iter_0_left = Separable(width, width, 5)
+        self.comb_iter_0_right = Separable(width, width, 3)
+        self.comb_iter_1_left = Separable(width, width, 5)
+        self.comb_iter_1_right = Separable(width, width, 3)
+        self.comb_iter_2_left = average()
+        self.comb_iter_3_left = average()
+        self.comb_iter_3_right = average()
+        self.comb_iter_4_left = Separable(width, width, 3)
+
+    def forward(self, x, prev):
+        p, h = self.conv_prev_1x1(prev), self.conv_1x1(x)
+        rp, rh = F.relu(p), F.relu(h)
+        parts = [
+            p,
+            self.comb_iter_0_left(rh, self.comb_iter_0_right(rp)),
+            self.comb_iter_1_left(rp, self.comb_iter_1_right(rp)),
+            self.comb_iter_2_left(h) + p,
+            self.comb_iter_3_left(p) + self.comb_iter_3_right(p),
+            self.comb_iter_4_left(rh, h),
+        ]
+        return F.concat(parts, axis=3)
+
+
+class ReductionCell(nn.Module):
+    """See above. adjust: as NormalCell's; None: the first cell reads the map before as it is."""
+
+    def __init__(self, prev_channels, in_channels, width, adjust):
+        super().__init__()
+        self.conv_prev_1x1 = adjust(prev_channels, width) if adjust else nn.Identity()
+        p = width if adjust else prev_channels
+        self.conv_1x1 = ConvNorm(in_channels, width)
+        self.comb_iter_0_left = Separable(width, width, 5, 2)
+        self.comb_iter_0_right = Separable(p, width, 7, 2)
+        self.comb_iter_1_left = nn.MaxPool2d(3, 2, "same")
+        self.comb_iter_1_right = Separable(p, width, 7, 2)
+        self.comb_iter_2_left = average(2)
+        self.comb_iter_2_right = Separable(p, width, 5, 2)
+        self.comb_iter_3_right = average()
+        self.comb_iter_4_left = Separable(width, width, 3)
+        self.comb_iter_4_right = nn.MaxPool2d(3, 2, "same")
+
+    def forward(self, x, prev):
+        p, h = self.conv_prev_1x1(prev), self.conv_1x1(x)
+        rp, rh = F.relu(p), F.relu(h)
+        b0 = self.comb_iter_0_left(rh, self.comb_iter_0_right(rp))
+        b1 = self.comb_iter_1_right(rp, self.comb_iter_1_left(h))
+        b2 = self.comb_iter_2_right(rp, self.comb_iter_2_left(h))
+        b3 = self.comb_iter_3_right(b0) + b1
+        b4 = self.comb_iter_4_left(F.relu(b0), self.comb_iter_4_right(h))
+        return F.concat([b1, b2, b3, b4], axis=3)
+
+
+class NASNet(nn.Module):
+    """3x3 stem, two reduction cells, then three times `repeats` normal cells with a reduction cell
+    between; "repeats @ channels" in the paper.
+
+    stem: channels of the 3x3; channels: of the last map. skip_reduction: the cell behind a
+    reduction takes for p what the reduction took, not what lies between.
+    """
+
+    def __init__(
+        self,
+        stem,
+        channels,
+        repeats,
+        skip_reduction,
+        num_classes=1000,
+        in_channels=3,
+        dropout=0.0,
+    ):
+        super().__init__()
+        width = channels // 24
+        self.conv0 = ConvNorm(in_channels, stem, 3, 2, rectify=False)
+        self.cell_stem_0 = ReductionCell(stem, stem, width // 4, None)
+        self.cell_stem_1 = ReductionCell(stem, width, width // 2, FactorizedReduction)
+        self.skip_reduction = skip_reduction
+        self.cells = []
+        prev, now = width, 2 * width  # channels of the maps
+        for i in range(3):
+            if i > 0:
+                self._add(f"reduction_cell_{i - 1}", ReductionCell(prev, now, 2 * width, ConvNorm))
+                width *= 2
+                prev, now = prev if skip_reduction else now, 4 * width
+            for j in range(repeats):
+                adjust = FactorizedReduction if j == 0 else ConvNorm
+                # the largest network has six cells, and these are their names in all
+                self._add(f"cell_{6 * i + j}", NormalCell(prev, now, width, adjust))
+                prev, now = now, 6 * width
+        self.avg_pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        self.last_linear = classifier(channels, num_classes)
+
+    def _add(self, name, cell):
+        setattr(self, name, cell)
+        self.cells.append(name)
+
+    def forward_features(self, x):
+        """The rectified maps of the last cell, (N, 7, 7, 1056) for NASNet-A mobile at 224."""
+        x = self.conv0(x)
+        prev, x = x, self.cell_stem_0(x, x)
+        prev, x = x, self.cell_stem_1(x, prev)
+        for name in self.cells:
+            cell = getattr(self, name)
+            y = cell(x, prev)
+            if not (self.skip_reduction and isinstance(cell, ReductionCell)):
+                prev = x
+            x = y
+        return F.relu(x)
+
+    def forward(self, x):
+        x = self.flatten(self.avg_pool(self.forward_features(x)))
+        return self.last_linear(self.dropout(x))
+
+
+def slim(top1, top5, size):
+    """TF-slim's weights."""
+    return Accuracy(
+        top1,
+        top5,
+        f"ImageNet validation, one {size} x {size} crop",
+        "TF-slim's weights, in the README of Cadene's pretrained-models.pytorch",
+    )
+
+
+HALVES = (0.5, 0.5, 0.5)
+
+
+@register(
+    NASNET_A,
+    params=5_289_978,
+    macs=563_638_816,
+    source="Zoph et al. 2017, table 2: NASNet-A (4 @ 1056)",
+    accuracy=(slim(74.0, 91.6, 224),),
+    preprocessing=Preprocessing(256, 224, "bicubic", HALVES, HALVES),
+)
+def nasnet_mobile(num_classes=1000, in_channels=3):
+    return NASNet(32, 1056, 4, False, num_classes, in_channels, dropout=0.5)
+
+
+@register(
+    NASNET_A,
+    params=88_753_150,
+    macs=23_783_414_658,
+    input_shape=(331, 331, 3),
+    source="Zoph et al. 2017, table 2: NASNet-A (6 @ 4032)",
+    accuracy=(slim(82.693, 96.163, 331),),
+    preprocessing=Preprocessing(363, 331, "bicubic", HALVES, HALVES),
+)
+def nasnet_large(num_classes=1000, in_channels=3):
+    return NASNet(96, 4032, 6, True, num_classes, in_channels)
