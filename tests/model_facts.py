@@ -26,8 +26,13 @@ CHECKPOINTS = {
 # every file of tests/zoo says for its family:
 #   NAMES   our name -> name in the facts, where they differ
 #   STAGES  stage name of the facts -> path of our module, where they differ
+# and, where it has any (tests/peers):
+#   PEERS   our name -> the same network elsewhere: "torchvision:NAME" or "timm:NAME"
+#   from_timm(key) -> our key, or None for what we do not have; where timm's keys differ
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
+PEERS = {k: v for m in _families.values() for k, v in getattr(m, "PEERS", {}).items()}
+FROM_TIMM = {f: m.from_timm for f, m in _families.items() if hasattr(m, "from_timm")}
 
 
 def facts(name):
@@ -71,3 +76,15 @@ def traced(name):
 def layers(name, kind):
     """The modules of that kind, in order of definition."""
     return [m for m in traced(name)[0].modules() if isinstance(m, kind)]
+
+
+def maps(name):
+    """(H, W, C) of the output of every op on one image, in order; linear layers as (1, 1, C)."""
+    shapes = [r.outputs[0][0] for r in traced(name)[1].records]
+    return [s[1:] if len(s) == 4 else (1, 1, *s[1:]) for s in shapes]
+
+
+def in_order(part, whole):
+    """Whether the items of part come in whole in this order, others between them."""
+    rest = iter(whole)
+    return all(item in rest for item in part)

@@ -7,3 +7,4 @@ _FEATURES = (
 STAGES = {f"fc{6 + i}": f"classifier.{3 * i}" for i in range(3)} | {
     name: f"features.{i}" for i, name in enumerate(_FEATURES) if name
 }
+PEERS = {f"vgg{d}{bn}": f"torchvision:vgg{d}{bn}" for d in (11, 13, 16, 19) for bn in ("", "_bn")}
