@@ -2,7 +2,8 @@
 
 The yardstick is PyTorch itself. Per tensor, noise = |torch in float32 - torch in float64| (the
 Euclidean norm): ours in float32 may be FACTOR times that away from torch in float64, ours in
-float64 FACTOR times that scaled by the ratio of the two precisions. Three things are added by reason:
+float64 FACTOR times that scaled by the ratio of the two precisions. Three things are added by
+reason:
 - in float32 rounding decides a few signs in front of ReLUs and a few maxima of pools (AlexNet of
   2012 starts with biases of 1 and small weights: many are nearly equal). Each takes an element of
   the gradient away or moves it: |gradient| * sqrt(2 * CHOICES / elements of the smallest map);
