@@ -28,7 +28,8 @@ CHECKPOINTS = {
 #   STAGES  stage name of the facts -> path of our module, where they differ
 # and, where it has any (tests/peers):
 #   PEERS   our name -> the same network elsewhere: "torchvision:NAME" or "timm:NAME"
-#   from_timm(key) -> our key, or None for what we do not have; where timm's keys differ
+#   from_timm(key) or from_timm(key, our name) -> our key, or None for what we do not have; where
+#           timm's keys differ
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 PEERS = {k: v for m in _families.values() for k, v in getattr(m, "PEERS", {}).items()}

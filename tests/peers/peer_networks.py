@@ -1,6 +1,7 @@
 """The same networks in torchvision, timm and tests/peers/twins, by our names."""
 
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 
 import pytest
@@ -46,9 +47,12 @@ def build(name, num_classes, aux_heads=False):
 
 def our_key(name):
     """Function from a key of the peer to ours, None for what we do not have."""
-    if PEERS.get(name, "").startswith("timm:"):
-        return FROM_TIMM.get(model_info(name).family, lambda key: key)
-    return lambda key: key
+    translate = FROM_TIMM.get(model_info(name).family)
+    if translate is None or not PEERS.get(name, "").startswith("timm:"):
+        return lambda key: key
+    if len(signature(translate).parameters) > 1:
+        return lambda key: translate(key, name)
+    return translate
 
 
 def without_randomness(model):

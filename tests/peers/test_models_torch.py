@@ -12,7 +12,7 @@ import fastconv as fc
 from fastconv.models import create_model, list_models, model_info
 from tests.model_facts import PEERS
 from tests.parity_table import PROPERTY
-from tests.peers.parity import compare, perturbed, small_shape, torch_state
+from tests.peers.parity import compare, length, load_state, perturbed, small_shape, torch_state
 from tests.peers.peer_networks import COMPARED, build, our_key, without_randomness
 
 torch = pytest.importorskip("torch")
@@ -20,6 +20,17 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
 CLASSES = 9
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """The maps are small, and torch's threads wait for each other busily: pytest-xdist has as many
+    processes as there are cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
 
 # neither in torchvision nor timm, nor restated in PyTorch
 UNCOMPARED = {
@@ -53,11 +64,6 @@ def keys_of(name, peer):
     return {theirs: key for theirs, key in ours.items() if key is not None}
 
 
-def load(peer, state):
-    """Everything has to be there, except what from_timm says that we do not have."""
-    peer.load_state_dict({**peer.state_dict(), **state}, strict=True)
-
-
 def checked(name, record_property, **options):
     rng = np.random.default_rng(7)
     fc.manual_seed(7)
@@ -69,7 +75,7 @@ def checked(name, record_property, **options):
     perturbed(ours, x, rng)
     peer = without_randomness(build(name, classes, **options))
     keys = keys_of(name, peer)
-    load(peer, torch_state(ours, keys))
+    load_state(peer, torch_state(ours, keys))
     parity = compare(name, ours, peer, keys, x, labels)
     record_property(PROPERTY, parity._asdict())
     print(parity, shape)
@@ -108,8 +114,9 @@ def test_weights_travel_here_and_back(name):
         ours = create_model(name, num_classes=classes)
     fc.load_torch_state_dict(ours, {keys[k]: v.numpy() for k, v in state.items() if k in keys})
     back = build(name, classes).eval()
-    load(back, torch_state(ours, keys))
-    assert all(torch.equal(back.state_dict()[key], state[key]) for key in keys)
+    load_state(back, torch_state(ours, keys))
+    arrived = back.state_dict()
+    assert all(torch.equal(arrived[key], state[key]) for key in keys)
     h, w, c = small_shape(name, ours)[1:]
     x = torch.randn(1, c, h, w, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -118,4 +125,4 @@ def test_weights_travel_here_and_back(name):
     with fc.no_grad():
         found = ours.eval()(fc.from_nchw(x.numpy())).numpy()
     # float32 through a whole network; a wrong weight would be off by the size of the logits
-    assert np.linalg.norm(found - y.numpy()) < 1e-3 * np.linalg.norm(y.numpy())
+    assert length(found - y.numpy()) < 1e-3 * length(y.numpy())
