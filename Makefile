@@ -18,7 +18,7 @@ cpp_sources = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c
 help:
 	@echo "make bench       measure every network on real pictures (BENCH_ARGS='--quick --models resnet*')"
 	@echo "make test        the quick tests; neither torch nor nvcc needed"
-	@echo "make test-peers  compare with PyTorch and ONNX Runtime (installs them)"
+	@echo "make test-peers  compare with PyTorch, torchvision, timm, ONNX Runtime (installs them)"
 	@echo "make full        everything: lint, all tests, peers, sanitizers, other machines, installations"
 	@echo "make lint        formatters, linter, floors of the architecture"
 	@echo "make docs        check links and run the examples of the documents"

@@ -31,10 +31,14 @@ CHECKPOINTS = {
 #   DETAILS      our name -> details in which the facts are not the paper's network, and why
 #   REPLACED     our name -> other facts that cannot hold for us, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
-#   PEERS        our name -> "torchvision:NAME" or "timm:NAME", the same network there
+#   PEERS        our name -> the same network elsewhere: "torchvision:NAME" or "timm:NAME"
+#   from_timm    from_timm(key) or from_timm(key, our name) -> our key, or None for what we do not
+#                have; where timm's keys differ
 # and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
+PEERS = {k: v for m in _families.values() for k, v in getattr(m, "PEERS", {}).items()}
+FROM_TIMM = {f: m.from_timm for f, m in _families.items() if hasattr(m, "from_timm")}
 for _family in _families.values():
     if hasattr(_family, "derived"):
         FACTS |= dict(_family.derived(FACTS, KERAS))
@@ -95,3 +99,15 @@ def traced(name):
 def layers(name, kind):
     """The modules of that kind, in order of definition."""
     return [m for m in traced(name)[0].modules() if isinstance(m, kind)]
+
+
+def maps(name):
+    """(H, W, C) of the output of every op on one image, in order; linear layers as (1, 1, C)."""
+    shapes = [r.outputs[0][0] for r in traced(name)[1].records]
+    return [s[1:] if len(s) == 4 else (1, 1, *s[1:]) for s in shapes]
+
+
+def in_order(part, whole):
+    """Whether the items of part come in whole in this order, others between them."""
+    rest = iter(whole)
+    return all(item in rest for item in part)

@@ -86,8 +86,9 @@ def create(folder: Path) -> None:
         ) from error
 
 
-def requirements(extras: list[str]) -> list[str]:
-    """What has to be there before fastconv is built and imported, as pyproject.toml says."""
+def requirements(extras: list[str]) -> tuple[list[str], list[str]]:
+    """What has to be there before fastconv is built and imported, as pyproject.toml says: to be
+    installed with its dependencies, and without."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
     unknown = set(extras) - set(project["optional-dependencies"])
@@ -97,7 +98,9 @@ def requirements(extras: list[str]) -> list[str]:
     found = [*pyproject["build-system"]["requires"], cmake, "ninja", *project["dependencies"]]
     for extra in extras:
         found += project["optional-dependencies"][extra]
-    return found
+    alone = set(pyproject["tool"]["fastconv"]["without-dependencies"])
+    bare = [r for r in found if re.match(r"[\w.-]+", r)[0] in alone]
+    return [r for r in found if r not in bare], bare
 
 
 def wanted_state(extras: list[str]) -> str:
@@ -130,7 +133,10 @@ def install(folder: Path, extras: list[str]) -> None:
     pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install"]
     names = ", ".join(extras) or "core only"
     print(f"installing the dependencies of fastconv ({names})", flush=True)
-    run(*pip, "--quiet", *requirements(extras))
+    complete, bare = requirements(extras)
+    run(*pip, "--quiet", *complete)
+    if bare:
+        run(*pip, "--quiet", "--no-deps", *bare)
     print("building fastconv", flush=True)
     if not native_wanted():
         for module in (ROOT / "fastconv").glob("_*.so"):

@@ -6,3 +6,4 @@ NAMES = {
     "alexnet_bn": "alexnet_single_stream_100cls_nobn",
 }
 STAGES = {}
+PEERS = {"alexnet": "torchvision:alexnet"}

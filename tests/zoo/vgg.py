@@ -27,3 +27,4 @@ STAGES_OF = {
 }
 # the published table was counted without layers that have no parameters; the paper has dropout
 DETAILS = {"vgg16_c": {"dropout_p": [0.5, 0.5]}}
+PEERS = {f"vgg{d}{bn}": f"torchvision:vgg{d}{bn}" for d in (11, 13, 16, 19) for bn in ("", "_bn")}
