@@ -1,5 +1,7 @@
 """MobileNet v1, v2, v3 and MnasNet: widths, resolutions, and where shortcuts and dropout are."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,30 @@ def test_mnasnet_a1_is_the_papers_size():
     linear = create_model("mnasnet1_0").classifier[1].weight.numpy()
     bound = np.sqrt(3 / 1000)
     assert bound * 0.99 < abs(linear).max() <= bound
+
+
+@pytest.mark.parametrize(
+    ("name", "timm", "ours"),
+    [
+        ("mobilenet_v2", "conv_stem.weight", "features.0.0.weight"),
+        ("mobilenet_v2", "blocks.0.0.conv_pw.weight", "features.1.conv.1.weight"),
+        ("mobilenet_v2", "blocks.1.1.bn2.running_var", "features.3.conv.1.1.running_var"),
+        ("mobilenet_v2", "blocks.6.0.bn3.bias", "features.17.conv.3.bias"),
+        ("mobilenet_v2", "bn2.weight", "features.18.1.weight"),
+        ("mobilenet_v2", "classifier.bias", "classifier.1.bias"),
+        ("mnasnet1_0", "bn1.weight", "layers.1.weight"),
+        ("mnasnet1_0", "blocks.0.0.conv_pw.weight", "layers.6.weight"),
+        ("mnasnet1_0", "blocks.5.3.conv_dw.weight", "layers.12.3.layers.3.weight"),
+        ("mnasnet1_0", "blocks.6.0.bn3.bias", "layers.13.0.layers.7.bias"),
+        ("mnasnet1_0", "conv_head.weight", "layers.14.weight"),
+        ("mnasnet1_0", "classifier.weight", "classifier.1.weight"),
+        ("mnasnet_a1", "blocks.2.0.se.conv_reduce.bias", "blocks.2.0.se.fc1.bias"),
+        ("mnasnet_a1", "blocks.5.2.se.conv_expand.weight", "blocks.5.2.se.fc2.weight"),
+    ],
+)
+def test_timms_names_lead_to_ours(name, timm, ours):
+    model = traced(name)[0]
+    for pattern, replacement in model.key_map:
+        timm = re.sub(pattern, replacement, timm)
+    assert timm == ours
+    assert ours in {key for key, _ in (*model.named_parameters(), *model.named_buffers())}

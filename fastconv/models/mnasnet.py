@@ -70,11 +70,30 @@ class InvertedResidual(nn.Module):
         return self.layers(x, x if self.shortcut else None)
 
 
+def timms_names():
+    """(pattern, replacement) from timm's names (mnasnet_100, the same network) to ours."""
+    first = 8  # of the stages, in `layers`
+    head = first + len(B1)
+    for name, number in (("conv_stem", 0), ("bn1", 1), ("conv_head", head), ("bn2", head + 1)):
+        yield rf"^{name}\.", f"layers.{number}."
+    yield r"^classifier\.", "classifier.1."
+    for name, number in (("conv_dw", 3), ("bn1", 4), ("conv_pw", 6), ("bn2", 7)):
+        yield rf"^blocks\.0\.0\.{name}\.", f"layers.{number}."
+    for name, number in zip(
+        ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"), (0, 1, 3, 4, 6, 7)
+    ):
+        for stage in range(len(B1)):
+            pattern = rf"^blocks\.{stage + 1}\.(\d+)\.{name}\."
+            yield pattern, rf"layers.{first + stage}.\1.layers.{number}."
+
+
 class MnasNet(nn.Module):
     """B1: stem, separable convolution, six stages, 1x1 to 1280, pooling, dropout, linear.
 
     alpha: factor of the channels, rounded to multiples of 8; the last 1280 stay.
     """
+
+    key_map = tuple(timms_names())
 
     def __init__(self, alpha, dropout=0.2, num_classes=1000, in_channels=3):
         super().__init__()
@@ -167,6 +186,9 @@ class InvertedResidualA1(nn.Module):
 
 class MnasNetA1(nn.Module):
     """Stem, separable block, six stages, 1x1 to 1280, global average pooling, one linear layer."""
+
+    # timm's names of squeeze-and-excitation's convolutions
+    key_map = ((r"\.se\.conv_reduce\.", ".se.fc1."), (r"\.se\.conv_expand\.", ".se.fc2."))
 
     def __init__(self, dropout=0.0, num_classes=1000, in_channels=3):
         super().__init__()

@@ -62,11 +62,31 @@ class InvertedResidual(nn.Module):
         return self.conv(x, x if self.shortcut else None)
 
 
+def timms_names():
+    """(pattern, replacement) from timm's names (mobilenetv2_100, the same network) to ours."""
+    places = [(s, b) for s, row in enumerate(BLOCKS) for b in range(row[2])]
+    last = len(places) + 1
+    yield r"^conv_stem\.", "features.0.0."
+    yield r"^bn1\.", "features.0.1."
+    yield r"^conv_head\.", f"features.{last}.0."
+    yield r"^bn2\.", f"features.{last}.1."
+    yield r"^classifier\.", "classifier.1."
+    for i, (stage, block) in enumerate(places, 1):
+        names = ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3")
+        ours = ("0.0", "0.1", "1.0", "1.1", "2", "3")
+        if i == 1:  # it does not expand
+            names, ours = ("conv_dw", "bn1", "conv_pw", "bn2"), ("0.0", "0.1", "1", "2")
+        for name, number in zip(names, ours):
+            yield rf"^blocks\.{stage}\.{block}\.{name}\.", f"features.{i}.conv.{number}."
+
+
 class MobileNetV2(nn.Module):
     """Stem, 17 blocks, 1x1 to 1280 channels, global average pooling, dropout, one linear layer.
 
     width: factor of the channels, rounded to multiples of 8; the last 1280 never shrink.
     """
+
+    key_map = tuple(timms_names())
 
     def __init__(self, width=1.0, dropout=0.2, num_classes=1000, in_channels=3):
         super().__init__()
