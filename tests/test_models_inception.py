@@ -226,8 +226,8 @@ def test_the_summary_of_a_training_step_knows_auxiliary_heads():
     peaks = [
         fc.analysis.summary(m, (4, 224, 224, 3), training=True).peak_bytes for m in (plain, headed)
     ]
-    # weights, gradients, momentum of the heads, at least
-    assert peaks[1] - peaks[0] > 3 * 4 * facts("googlenet")["params_of_aux"]
+    # weights and momentum of the heads are there all the time
+    assert peaks[1] - peaks[0] > 2 * 4 * facts("googlenet")["params_of_aux"]
 
 
 def test_googlenet_2014_starts_as_caffes():

@@ -26,7 +26,7 @@ class Workload:
             return self.model(self.x)
 
     def loss(self) -> Tensor:
-        """The model's own loss where it has one (LeNet-5 of 1998, GoogLeNet), else cross-entropy."""
+        """The model's own loss where it has one (LeNet-5 of 1998), else cross-entropy."""
         self.model.train()
         y = self.model(self.x)
         own = getattr(self.model, "loss", None)
