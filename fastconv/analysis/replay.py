@@ -67,7 +67,8 @@ def replay_forward(model, input_shape) -> Trace:
 def replay_training(model, input_shape, make_optimizer) -> Trace:
     """Trace of two training steps: the first makes the optimizer's state, the second has the peak.
 
-    Logits (N, classes) get a cross-entropy with integer labels; any other output is summed.
+    Logits (N, classes) get a cross-entropy with integer labels, a tuple of logits and auxiliary
+    heads the model's own loss; any other output is summed.
     """
     with without_arrays(model, training=True) as trace:
         optimizer = make_optimizer(list(model.parameters()))
@@ -82,6 +83,9 @@ def _step(model, input_shape, optimizer):
     labels = Tensor(Spec(input_shape[:1], as_dtype("int64")))
     optimizer.zero_grad()
     y = model(x)
-    loss = F.cross_entropy(y, labels) if y.ndim == 2 else y.sum()
+    if isinstance(y, tuple):
+        loss = model.loss(y, labels)
+    else:
+        loss = F.cross_entropy(y, labels) if y.ndim == 2 else y.sum()
     loss.backward()
     optimizer.step()
