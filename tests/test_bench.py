@@ -104,7 +104,7 @@ def test_disturbed_rounds_are_measured_again():
 
 
 def test_patterns_choose_models():
-    assert chosen_models(Options(("resnet5*",))) == ["resnet50", "resnet50_v1"]
+    assert chosen_models(Options(("resnet1*_v1",))) == ["resnet101_v1", "resnet152_v1"]
     assert chosen_models(Options(all=True)) == fc.models.list_models()
     with pytest.raises(fc.errors.UnknownModelError, match="resnet50"):
         chosen_models(Options(("resnet55",)))

@@ -7,11 +7,14 @@ batch norm and ReLU gave. CIFAR: 3x3 stem of 16, three stages; ImageNet: 7x7 ste
 Images (N, H, W, C).
 """
 
+from functools import partial
+
 from fastconv import functional as F
 from fastconv import nn
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
 from fastconv.models.registry import register
+from fastconv.models.resnet import DEPTHS as RESNET_DEPTHS
 
 PREACT_RESNET = Architecture(
     name="Pre-activation ResNet",
@@ -164,53 +167,42 @@ def bottlenecks(depth, num_classes, in_channels, stride_in_1x1=False):
     )
 
 
-def cifar(params, macs, source, accuracy=()):
-    """Registers a network for 32 x 32 images."""
-    return register(
-        PREACT_RESNET,
-        params=params,
-        macs=macs,
-        source=source,
-        input_shape=(32, 32, 3),
-        accuracy=accuracy,
-        preprocessing=None,
-    )
+cifar = partial(register, PREACT_RESNET, input_shape=(32, 32, 3), preprocessing=None)
 
-
-_BASIC = "He et al. 2016, table 2; shortcuts of 1x1 convolutions where the shape changes"
+_BASIC = "He et al. 2016, section 4: full pre-activation; 1x1 convolutions where shapes change"
 _BOTTLENECK = "He et al. 2016, table 4; stride in the 3x3"
 _BOTTLENECK_1X1 = "He et al. 2016, table 4; stride in the first 1x1, as resnet-1k-layers"
 
 
-@cifar(272_282, 40_813_184, _BASIC)
+@cifar(params=272_282, macs=40_813_184, source=_BASIC)
 def preact_resnet20_cifar(num_classes=10, in_channels=3):
     return basic(20, num_classes, in_channels)
 
 
-@cifar(855_578, 125_747_840, _BASIC)
+@cifar(params=855_578, macs=125_747_840, source=_BASIC)
 def preact_resnet56_cifar(num_classes=10, in_channels=3):
     return basic(56, num_classes, in_channels)
 
 
-@cifar(1_730_522, 253_149_824, _BASIC)
+@cifar(params=1_730_522, macs=253_149_824, source=_BASIC)
 def preact_resnet110_cifar(num_classes=10, in_channels=3):
     return basic(110, num_classes, in_channels)
 
 
-@cifar(1_703_258, 247_646_720, _BOTTLENECK)
+@cifar(params=1_703_258, macs=247_646_720, source=_BOTTLENECK)
 def preact_resnet164_cifar(num_classes=10, in_channels=3):
     return bottlenecks(164, num_classes, in_channels)
 
 
-@cifar(1_726_388, 247_669_760, _BOTTLENECK)
+@cifar(params=1_726_388, macs=247_669_760, source=_BOTTLENECK)
 def preact_resnet164_cifar100(num_classes=100, in_channels=3):
     return bottlenecks(164, num_classes, in_channels)
 
 
 @cifar(
-    1_703_258,
-    244_500_992,
-    _BOTTLENECK_1X1,
+    params=1_703_258,
+    macs=244_500_992,
+    source=_BOTTLENECK_1X1,
     accuracy=(
         Accuracy(94.54, None, "CIFAR-10 test", "github.com/szagoruyko/wide-residual-networks"),
     ),
@@ -219,20 +211,20 @@ def preact_resnet164_cifar_stride1x1(num_classes=10, in_channels=3):
     return bottlenecks(164, num_classes, in_channels, stride_in_1x1=True)
 
 
-@cifar(10_327_706, 1_490_995_712, _BOTTLENECK)
+@cifar(params=10_327_706, macs=1_490_995_712, source=_BOTTLENECK)
 def preact_resnet1001_cifar(num_classes=10, in_channels=3):
     return bottlenecks(1001, num_classes, in_channels)
 
 
-@cifar(10_350_836, 1_491_018_752, _BOTTLENECK)
+@cifar(params=10_350_836, macs=1_491_018_752, source=_BOTTLENECK)
 def preact_resnet1001_cifar100(num_classes=100, in_channels=3):
     return bottlenecks(1001, num_classes, in_channels)
 
 
 @cifar(
-    10_327_706,
-    1_487_849_984,
-    _BOTTLENECK_1X1,
+    params=10_327_706,
+    macs=1_487_849_984,
+    source=_BOTTLENECK_1X1,
     accuracy=(
         Accuracy(95.08, None, "CIFAR-10 test, batch 128", "github.com/KaimingHe/resnet-1k-layers"),
         Accuracy(95.38, None, "CIFAR-10 test, batch 64", "github.com/KaimingHe/resnet-1k-layers"),
@@ -242,17 +234,12 @@ def preact_resnet1001_cifar_stride1x1(num_classes=10, in_channels=3):
     return bottlenecks(1001, num_classes, in_channels, stride_in_1x1=True)
 
 
-# ---- ImageNet: table 1 of the first paper, and 200 layers
+# ---- ImageNet
 
 IMAGENET_WIDTHS = (64, 128, 256, 512)
 
-# layers   conv2_x conv3_x conv4_x conv5_x
-DEPTHS = {
-    50:   (3,      4,      6,      3),
-    101:  (3,      4,      23,     3),
-    152:  (3,      8,      36,     3),
-    200:  (3,      24,     36,     3),
-}  # fmt: skip
+# blocks per stage: those of the first paper, and fb.resnet.torch's 200 layers
+DEPTHS = RESNET_DEPTHS | {200: (3, 24, 36, 3)}
 
 
 def imagenet(depth, stem, num_classes, in_channels):

@@ -5,6 +5,8 @@ layers. Shortcuts are of option A, so that the plain network has exactly as many
 B is the names with _b. Images (N, 32, 32, C).
 """
 
+from functools import partial
+
 from fastconv import nn
 from fastconv.models.head import classifier
 from fastconv.models.registry import register
@@ -41,93 +43,86 @@ class CifarResNet(nn.Module):
         return self.fc(self.flatten(x))
 
 
-def cifar(params, macs, kind):
-    """Registers a network of section 4.2; kind: "option A", "option B" or "no shortcuts"."""
-    return register(
-        RESNET,
-        params=params,
-        macs=macs,
-        input_shape=(32, 32, 3),
-        preprocessing=None,
-        source=f"He et al. 2015, section 4.2: {kind}",
-    )
+cifar = partial(register, RESNET, input_shape=(32, 32, 3), preprocessing=None)
+
+_SOURCE = "He et al. 2015, section 4.2: "
 
 
-@cifar(269_722, 40_551_040, "option A")
+@cifar(params=269_722, macs=40_551_040, source=_SOURCE + "option A")
 def resnet20_cifar(num_classes=10, in_channels=3):
     return CifarResNet(3, "A", num_classes, in_channels)
 
 
-@cifar(464_154, 68_862_592, "option A")
+@cifar(params=464_154, macs=68_862_592, source=_SOURCE + "option A")
 def resnet32_cifar(num_classes=10, in_channels=3):
     return CifarResNet(5, "A", num_classes, in_channels)
 
 
-@cifar(658_586, 97_174_144, "option A")
+@cifar(params=658_586, macs=97_174_144, source=_SOURCE + "option A")
 def resnet44_cifar(num_classes=10, in_channels=3):
     return CifarResNet(7, "A", num_classes, in_channels)
 
 
-@cifar(853_018, 125_485_696, "option A")
+@cifar(params=853_018, macs=125_485_696, source=_SOURCE + "option A")
 def resnet56_cifar(num_classes=10, in_channels=3):
     return CifarResNet(9, "A", num_classes, in_channels)
 
 
-@cifar(1_727_962, 252_887_680, "option A")
+@cifar(params=1_727_962, macs=252_887_680, source=_SOURCE + "option A")
 def resnet110_cifar(num_classes=10, in_channels=3):
     return CifarResNet(18, "A", num_classes, in_channels)
 
 
-@cifar(19_421_274, 2_829_238_912, "option A")
+@cifar(params=19_421_274, macs=2_829_238_912, source=_SOURCE + "option A")
 def resnet1202_cifar(num_classes=10, in_channels=3):
     return CifarResNet(200, "A", num_classes, in_channels)
 
 
-@cifar(272_474, 40_813_184, "option B")
+@cifar(params=272_474, macs=40_813_184, source=_SOURCE + "option B")
 def resnet20_cifar_b(num_classes=10, in_channels=3):
     return CifarResNet(3, "B", num_classes, in_channels)
 
 
-@cifar(466_906, 69_124_736, "option B")
+@cifar(params=466_906, macs=69_124_736, source=_SOURCE + "option B")
 def resnet32_cifar_b(num_classes=10, in_channels=3):
     return CifarResNet(5, "B", num_classes, in_channels)
 
 
-@cifar(661_338, 97_436_288, "option B")
+@cifar(params=661_338, macs=97_436_288, source=_SOURCE + "option B")
 def resnet44_cifar_b(num_classes=10, in_channels=3):
     return CifarResNet(7, "B", num_classes, in_channels)
 
 
-@cifar(855_770, 125_747_840, "option B")
+@cifar(params=855_770, macs=125_747_840, source=_SOURCE + "option B")
 def resnet56_cifar_b(num_classes=10, in_channels=3):
     return CifarResNet(9, "B", num_classes, in_channels)
 
 
-@cifar(1_730_714, 253_149_824, "option B")
+@cifar(params=1_730_714, macs=253_149_824, source=_SOURCE + "option B")
 def resnet110_cifar_b(num_classes=10, in_channels=3):
     return CifarResNet(18, "B", num_classes, in_channels)
 
 
-@cifar(269_722, 40_551_040, "no shortcuts")
+@cifar(params=269_722, macs=40_551_040, source=_SOURCE + "no shortcuts")
 def plain20_cifar(num_classes=10, in_channels=3):
     return CifarResNet(3, None, num_classes, in_channels)
 
 
-@cifar(464_154, 68_862_592, "no shortcuts")
+@cifar(params=464_154, macs=68_862_592, source=_SOURCE + "no shortcuts")
 def plain32_cifar(num_classes=10, in_channels=3):
     return CifarResNet(5, None, num_classes, in_channels)
 
 
-@cifar(658_586, 97_174_144, "no shortcuts")
+@cifar(params=658_586, macs=97_174_144, source=_SOURCE + "no shortcuts")
 def plain44_cifar(num_classes=10, in_channels=3):
     return CifarResNet(7, None, num_classes, in_channels)
 
 
-@cifar(853_018, 125_485_696, "no shortcuts")
+@cifar(params=853_018, macs=125_485_696, source=_SOURCE + "no shortcuts")
 def plain56_cifar(num_classes=10, in_channels=3):
     return CifarResNet(9, None, num_classes, in_channels)
 
 
-@cifar(1_727_962, 252_887_680, "no shortcuts")
+@cifar(params=1_727_962, macs=252_887_680, source=_SOURCE + "no shortcuts")
 def plain110_cifar(num_classes=10, in_channels=3):
     return CifarResNet(18, None, num_classes, in_channels)

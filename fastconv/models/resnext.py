@@ -73,7 +73,7 @@ def resnext101_32x4d(num_classes=1000, in_channels=3, zero_init_residual=False):
     RESNEXT,
     params=88_791_336,
     macs=16_414_015_488,
-    source=_SOURCE,
+    source="torchvision: 32 groups of 8 channels",
     accuracy=(torchvisions(79.312, 94.526), torchvisions(82.834, 96.228, 2)),
 )
 def resnext101_32x8d(num_classes=1000, in_channels=3, zero_init_residual=False):

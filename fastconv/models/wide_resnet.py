@@ -6,6 +6,8 @@ ImageNet: ResNet's bottlenecks whose 3x3 has twice the channels; the 1x1's outpu
 Images (N, H, W, C). Attribute names of the ImageNet networks are torchvision's.
 """
 
+from functools import partial
+
 from fastconv.models.info import Accuracy, Architecture
 from fastconv.models.preact_resnet import PreActBasicBlock, PreActResNet
 from fastconv.models.registry import register
@@ -28,7 +30,7 @@ _README = "github.com/szagoruyko/wide-residual-networks"
     WIDE_RESNET,
     params=68_883_240,
     macs=11_398_021_120,
-    source="Zagoruyko and Komodakis 2016, section 3.3: WRN-50-2-bottleneck; stride in the 3x3",
+    source="Zagoruyko and Komodakis 2016: WRN-50-2-bottleneck; stride in the 3x3",
     accuracy=(
         Accuracy(78.1, 94.21, "ImageNet validation, centre crop 224", _README),
         torchvisions(78.468, 94.086),
@@ -70,37 +72,33 @@ def wrn(depth, k, num_classes, in_channels, dropout):
     )
 
 
-def cifar(params, macs, accuracy=()):
-    """Registers a network for 32 x 32 images."""
-    return register(
-        WIDE_RESNET,
-        params=params,
-        macs=macs,
-        source="Zagoruyko and Komodakis 2016, table 1",
-        input_shape=(32, 32, 3),
-        accuracy=accuracy,
-        preprocessing=None,
-    )
+cifar = partial(
+    register,
+    WIDE_RESNET,
+    source="Zagoruyko and Komodakis 2016, table 1",
+    input_shape=(32, 32, 3),
+    preprocessing=None,
+)
 
 
-@cifar(2_748_890, 392_612_352)
+@cifar(params=2_748_890, macs=392_612_352)
 def wrn16_4_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(16, 4, num_classes, in_channels, dropout)
 
 
-@cifar(10_961_370, 1_548_145_664)
+@cifar(params=10_961_370, macs=1_548_145_664)
 def wrn16_8_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(16, 8, num_classes, in_channels, dropout)
 
 
-@cifar(17_158_106, 2_454_115_328)
+@cifar(params=17_158_106, macs=2_454_115_328)
 def wrn22_8_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(22, 8, num_classes, in_channels, dropout)
 
 
 @cifar(
-    36_479_194,
-    5_243_328_768,
+    params=36_479_194,
+    macs=5_243_328_768,
     accuracy=(
         Accuracy(96.0, None, "CIFAR-10 test", _README),
         Accuracy(96.11, None, "CIFAR-10 test, dropout 0.3", _README),
@@ -111,8 +109,8 @@ def wrn28_10_cifar(num_classes=10, in_channels=3, dropout=0.0):
 
 
 @cifar(
-    36_536_884,
-    5_243_386_368,
+    params=36_536_884,
+    macs=5_243_386_368,
     accuracy=(
         Accuracy(80.75, None, "CIFAR-100 test", _README),
         Accuracy(81.15, None, "CIFAR-100 test, dropout 0.3", _README),
@@ -122,31 +120,31 @@ def wrn28_10_cifar100(num_classes=100, in_channels=3, dropout=0.0):
     return wrn(28, 10, num_classes, in_channels, dropout)
 
 
-@cifar(52_517_850, 7_543_905_792)
+@cifar(params=52_517_850, macs=7_543_905_792)
 def wrn28_12_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(28, 12, num_classes, in_channels, dropout)
 
 
-@cifar(563_930, 83_280_512)
+@cifar(params=563_930, macs=83_280_512)
 def wrn40_1_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(40, 1, num_classes, in_channels, dropout)
 
 
-@cifar(2_243_546, 327_599_360)
+@cifar(params=2_243_546, macs=327_599_360)
 def wrn40_2_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(40, 2, num_classes, in_channels, dropout)
 
 
-@cifar(8_949_210, 1_298_582_016)
+@cifar(params=8_949_210, macs=1_298_582_016)
 def wrn40_4_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(40, 4, num_classes, in_channels, dropout)
 
 
-@cifar(35_748_314, 5_172_024_320)
+@cifar(params=35_748_314, macs=5_172_024_320)
 def wrn40_8_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(40, 8, num_classes, in_channels, dropout)
 
 
-@cifar(55_841_754, 8_074_483_968)
+@cifar(params=55_841_754, macs=8_074_483_968)
 def wrn40_10_cifar(num_classes=10, in_channels=3, dropout=0.0):
     return wrn(40, 10, num_classes, in_channels, dropout)

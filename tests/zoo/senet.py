@@ -15,8 +15,8 @@ _SENET154_STEM = {"conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2
 }
 
 
-def from_timm(key, name="senet154"):
-    """Our key; only SENet-154 has more than one convolution in layer0."""
+def from_timm(key, name=None):
+    """Our key; name tells SENet-154, whose layer0 has three convolutions, from the others."""
     key = key.replace("se_module", "se").replace("last_linear", "fc")
     if not key.startswith("layer0."):
         return key
