@@ -1,7 +1,8 @@
 """Outputs of inner modules: feature_extractor(model, ["layer2", "layer4"])(x) -> {name: output}."""
 
 from difflib import get_close_matches
-from os.path import commonprefix
+from itertools import takewhile
+from operator import eq
 
 from fastconv import nn
 from fastconv.core import state
@@ -69,7 +70,9 @@ class FeatureExtractor(nn.Module):
     def _refuse(self, name, modules, watch):
         ran = [n for n, module in modules.items() if n and module in watch.ran]
         # those of the same block first, then the outermost
-        ran.sort(key=lambda n: (-len(commonprefix([n.split("."), name.split(".")])), n.count(".")))
+        path = name.split(".")
+        shared = {n: sum(takewhile(bool, map(eq, n.split("."), path))) for n in ran}
+        ran.sort(key=lambda n: (-shared[n], n.count(".")))
         more = f" and {len(ran) - SHOWN} more" if len(ran) > SHOWN else ""
         raise ArgumentError(
             f"feature_extractor: {name} did not run by itself in {type(self.model).__name__} (a"

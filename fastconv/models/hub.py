@@ -125,7 +125,8 @@ def _download(hub, address, name, found, blob):
             return
         with open(part, "ab") as file:
             if found.size is not None and file.tell() > found.size:
-                file.truncate(0)
+                file.seek(0)
+                file.truncate()
             try:
                 http_get(
                     url, file, resume_size=file.tell(), headers=headers, expected_size=found.size

@@ -141,9 +141,11 @@ class Fit:
 
     def depending_on(self, argument, *values):
         """Keys whose shape depends on an argument of the network, found by building it twice."""
+        # with a head in any case: not every option goes without
+        options = {**self.options, "num_classes": self.options.get("num_classes") or 2}
         with Trace(meta=True):
             a, b = (
-                shapes(self.entry.build(**{**self.options, argument: value}), self.ours)
+                shapes(self.entry.build(**{**options, argument: value}), self.ours)
                 for value in values
             )
         return [key for key in {**a, **b} if a.get(key) != b.get(key)]
