@@ -24,7 +24,9 @@ def photograph(name: str):
     """One of PHOTOGRAPHS as a PIL image: photograph("chelsea.jpg"), a cat of 451 x 300 pixels."""
     if name not in PHOTOGRAPHS:
         raise ArgumentError(f"photograph: there are {', '.join(PHOTOGRAPHS)}, not {name!r}")
-    return _open(name)
+    picture = _open(name)
+    picture.load()  # and close the file
+    return picture
 
 
 def photograph_batch(n: int, size: int = 224) -> np.ndarray:
