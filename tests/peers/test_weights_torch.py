@@ -1,6 +1,7 @@
 """Files that PyTorch itself writes, torchvision's and timm's networks, and their preprocessing."""
 
 from collections import OrderedDict
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -27,10 +28,8 @@ def peers():
     those, but torchvision asks for their names."""
     library = torch.library.Library("torchvision", "DEF")
     for operator in ("nms", "qnms"):
-        try:
+        with suppress(RuntimeError):  # a complete torchvision has them
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        except RuntimeError:
-            pass  # a complete torchvision has them
     torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
     timm = pytest.importorskip("timm", reason="timm is not installed")
     yield torchvision, timm
