@@ -5,6 +5,7 @@ __all__ = [
     "ArgumentError",
     "DTypeError",
     "DeviceError",
+    "DownloadError",
     "EmulatorError",
     "FastconvError",
     "FileFormatError",
@@ -45,6 +46,10 @@ class AlgorithmError(FastconvError, ValueError):
 
 class DeviceError(FastconvError, RuntimeError):
     """A device that is not there, or two tensors on different devices."""
+
+
+class DownloadError(FastconvError, OSError):
+    """Weights that could not be had from the hub; the text says how to get them otherwise."""
 
 
 class EmulatorError(FastconvError, RuntimeError):

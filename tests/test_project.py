@@ -141,7 +141,7 @@ def test_console_script_leads_to_a_function():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("extra", ["cuda12", "cuda13", "plot", "test", "peers", "all"])
+@pytest.mark.parametrize("extra", ["cuda12", "cuda13", "hub", "plot", "test", "peers", "all"])
 def test_extra_exists(extra):
     assert PYPROJECT["project"]["optional-dependencies"][extra]
 

@@ -11,6 +11,8 @@ PRECISIONS = ("ieee", "default", "tf32")
 class _State(threading.local):
     grad = True  # record what backward needs
     trace = None  # the innermost active Trace
+    watch = None  # watch(module, output) is called for each module that ran, or None
+    observed = False  # whether there is a trace or a watch: all that a module's call looks at
     autocast = None  # dtype that ops of class "low" are cast to
     algorithm = None  # name forced by use_algorithm
     out = None  # (function, array): where the next op puts its result, once

@@ -110,12 +110,12 @@ class Trace:
     modules: list = field(default_factory=list)  # nn.Modules running now, outermost first
 
     def __enter__(self):
-        self._outer = state.trace
-        state.trace = self
+        self._outer = state.trace, state.observed
+        state.trace, state.observed = self, True
         return self
 
     def __exit__(self, *exc):
-        state.trace = self._outer
+        state.trace, state.observed = self._outer
         del self._outer
 
     def _count(self, kind, nbytes):

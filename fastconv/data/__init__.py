@@ -1,5 +1,14 @@
-"""Floor 4: pictures that come with the package, and how they become input of a network."""
+"""Floor 4: pictures that come with the package, and how pictures become input of a network."""
 
-from fastconv.data.samples import digit_batch, photograph_batch
+from fastconv.data.labels import imagenet_classes
+from fastconv.data.samples import digit_batch, photograph, photograph_batch
+from fastconv.data.transforms import Transform, transform_for
 
-__all__ = ["digit_batch", "photograph_batch"]
+__all__ = [
+    "Transform",
+    "digit_batch",
+    "imagenet_classes",
+    "photograph",
+    "photograph_batch",
+    "transform_for",
+]

@@ -4,6 +4,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from fastconv.errors import ArgumentError
+
 PHOTOGRAPHS = ("astronaut.jpg", "chelsea.jpg", "coffee.jpg")
 
 # per-channel mean and standard deviation of ImageNet's training pictures in [0, 1], as torchvision
@@ -16,6 +18,15 @@ def _open(name):
     from PIL import Image
 
     return Image.open(files("fastconv.data") / "pictures" / name)
+
+
+def photograph(name: str):
+    """One of PHOTOGRAPHS as a PIL image: photograph("chelsea.jpg"), a cat of 451 x 300 pixels."""
+    if name not in PHOTOGRAPHS:
+        raise ArgumentError(f"photograph: there are {', '.join(PHOTOGRAPHS)}, not {name!r}")
+    picture = _open(name)
+    picture.load()  # and close the file
+    return picture
 
 
 def photograph_batch(n: int, size: int = 224) -> np.ndarray:

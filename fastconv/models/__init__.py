@@ -7,8 +7,10 @@ file; each entry is also a function of this package: fc.models.resnet50(num_clas
 from importlib import import_module
 from pkgutil import iter_modules
 
+from fastconv.models.features import feature_extractor
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
 from fastconv.models.registry import REGISTRY, ModelEntry, create_model, list_models, model_info
+from fastconv.models.torch_file import load_torch_file
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -21,7 +23,9 @@ __all__ = [
     "ModelEntry",
     "Preprocessing",
     "create_model",
+    "feature_extractor",
     "list_models",
+    "load_torch_file",
     "model_info",
     *REGISTRY,
 ]

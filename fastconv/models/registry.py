@@ -11,8 +11,10 @@ from fnmatch import fnmatchcase
 from functools import wraps
 from inspect import signature
 
+from fastconv import data
 from fastconv.errors import ArgumentError, RegistryError, UnknownModelError
 from fastconv.models.info import IMAGENET, Accuracy, Architecture, Preprocessing
+from fastconv.models.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class ModelEntry:
     architecture: Architecture
     accuracy: tuple[Accuracy, ...]
     preprocessing: Preprocessing | None  # None: images as they are
+    weights: str | None = None  # repository of the Hugging Face hub that pretrained=True takes
+    aliases: tuple[str, ...] = ()  # other libraries' names of the same network
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -40,8 +44,14 @@ class ModelEntry:
         """Classes of the published network."""
         return signature(self.build).parameters["num_classes"].default
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the published network's classes: ImageNet's thousand, else None."""
+        return data.imagenet_classes() if self.num_classes == 1000 else None
+
 
 REGISTRY: dict[str, ModelEntry] = {}
+ALIASES: dict[str, str] = {}  # other libraries' name: ours
 
 
 def register(
@@ -53,21 +63,30 @@ def register(
     input_shape=(224, 224, 3),
     accuracy=(),
     preprocessing=IMAGENET,
+    weights=None,
+    aliases=(),
 ):
     """Decorator: puts a function that builds a network into the registry under its own name. The
-    networks it builds have the entry as `info`."""
+    networks it builds have the entry as `info`.
+
+    weights: "timm/resnet18.tv_in1k", what pretrained=True loads. aliases: other libraries' names,
+    which model_info and create_model take too.
+    """
 
     def add(build):
         name = build.__name__
-        if name in REGISTRY:
-            raise RegistryError(
-                f"register: model {name!r} is there already, by {REGISTRY[name].build.__module__}"
-            )
+        names = (name, *aliases)
+        for i, given in enumerate(names):
+            if given in REGISTRY or given in ALIASES or given in names[:i]:
+                owner = REGISTRY.get(ALIASES.get(given, given))
+                by = owner.build.__module__ if owner else "itself"
+                raise RegistryError(f"register: model {given!r} is there already, by {by}")
 
         @wraps(build)
         def build_with_info(*args, **kwargs):
             model = build(*args, **kwargs)
             model.info = entry
+            model.load_report = None  # a nn.LoadReport once weights were loaded
             return model
 
         entry = REGISTRY[name] = ModelEntry(
@@ -81,7 +100,10 @@ def register(
             architecture,
             tuple(accuracy),
             preprocessing,
+            weights,
+            tuple(aliases),
         )
+        ALIASES.update(dict.fromkeys(aliases, name))
         return build_with_info
 
     return add
@@ -89,7 +111,7 @@ def register(
 
 def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
     """Names that match a shell pattern, sorted: list_models("resnet*"); of one family, the name of
-    the file it is in: list_models(family="vgg")."""
+    the file it is in: list_models(family="vgg"). Aliases are not listed."""
     families = {entry.family for entry in REGISTRY.values()}
     if family is not None and family not in families:
         raise ArgumentError(
@@ -103,23 +125,31 @@ def list_models(pattern: str = "*", family: str | None = None) -> list[str]:
 
 
 def model_info(name: str) -> ModelEntry:
-    """The entry of that name; UnknownModelError suggests the nearest names."""
+    """The entry of that name or alias; UnknownModelError suggests the nearest names."""
+    name = ALIASES.get(name, name)
     if name in REGISTRY:
         return REGISTRY[name]
-    near = get_close_matches(str(name).lower(), REGISTRY, n=3)
+    near = get_close_matches(str(name).lower(), [*REGISTRY, *ALIASES], n=3)
     raise UnknownModelError(
         f"create_model: there is no model {name!r}; "
         + (f"did you mean {', '.join(near)}?" if near else "fc.models.list_models() names all")
     )
 
 
-def create_model(name: str, num_classes=None, in_channels=None, **options):
-    """A new network with fresh weights, in training mode.
+def create_model(
+    name: str, num_classes=None, in_channels=None, pretrained=None, strict_head=True, **options
+):
+    """A new network in training mode, with fresh weights or with those of a file.
 
     num_classes, in_channels: None stands for the published network's (1000 and 3 for ImageNet).
     num_classes=0 leaves the last linear layer out: the network gives the features it would read.
+    pretrained: True (published weights, from the Hugging Face hub), "hf-hub:owner/name", or the
+    path of a .safetensors, .pth, .pt or .bin file; model.load_report says what was loaded.
+    strict_head=False: where the file has another number of classes, the head keeps its fresh
+    weights. With other in_channels the first layer gets the mean over the channels of the file.
     options: what the entry takes besides, as zero_init_residual of ResNets.
-    Raises UnknownModelError, ArgumentError.
+    Raises UnknownModelError, ArgumentError; with pretrained StateDictError, DownloadError,
+    FileFormatError, MissingFileError.
     """
     entry = model_info(name)
     for option in options:
@@ -138,4 +168,7 @@ def create_model(name: str, num_classes=None, in_channels=None, **options):
                 f"create_model: {argument} must be an int of at least {least}, got {value!r}"
             )
         options[argument] = value
-    return entry.build(**options)
+    model = entry.build(**options)
+    if pretrained is not None and pretrained is not False:
+        model.load_report = load_pretrained(model, entry, options, pretrained, strict_head)
+    return model

@@ -210,27 +210,62 @@ _V15 = "He et al. 2015, table 1; stride as torchvision (v1.5)"
 _V1 = "He et al. 2015, table 1; stride in the first 1x1"
 
 
-@register(RESNET, params=11_689_512, macs=1_814_073_344, source=_TABLE_1, accuracy=ACCURACY[18])
+@register(
+    RESNET,
+    params=11_689_512,
+    macs=1_814_073_344,
+    source=_TABLE_1,
+    accuracy=ACCURACY[18],
+    weights="timm/resnet18.tv_in1k",
+)
 def resnet18(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(BasicBlock, DEPTHS[18], num_classes, in_channels, zero_init_residual)
 
 
-@register(RESNET, params=21_797_672, macs=3_663_761_408, source=_TABLE_1, accuracy=ACCURACY[34])
+@register(
+    RESNET,
+    params=21_797_672,
+    macs=3_663_761_408,
+    source=_TABLE_1,
+    accuracy=ACCURACY[34],
+    weights="timm/resnet34.tv_in1k",
+)
 def resnet34(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(BasicBlock, DEPTHS[34], num_classes, in_channels, zero_init_residual)
 
 
-@register(RESNET, params=25_557_032, macs=4_089_184_256, source=_V15, accuracy=ACCURACY[50])
+@register(
+    RESNET,
+    params=25_557_032,
+    macs=4_089_184_256,
+    source=_V15,
+    accuracy=ACCURACY[50],
+    weights="timm/resnet50.tv_in1k",
+)
 def resnet50(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[50], num_classes, in_channels, zero_init_residual)
 
 
-@register(RESNET, params=44_549_160, macs=7_801_405_440, source=_V15, accuracy=ACCURACY[101])
+@register(
+    RESNET,
+    params=44_549_160,
+    macs=7_801_405_440,
+    source=_V15,
+    accuracy=ACCURACY[101],
+    weights="timm/resnet101.tv_in1k",
+)
 def resnet101(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[101], num_classes, in_channels, zero_init_residual)
 
 
-@register(RESNET, params=60_192_808, macs=11_513_626_624, source=_V15, accuracy=ACCURACY[152])
+@register(
+    RESNET,
+    params=60_192_808,
+    macs=11_513_626_624,
+    source=_V15,
+    accuracy=ACCURACY[152],
+    weights="timm/resnet152.tv_in1k",
+)
 def resnet152(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(Bottleneck, DEPTHS[152], num_classes, in_channels, zero_init_residual)
 

@@ -53,6 +53,13 @@ class VGG(nn.Module):
     layers. third_1x1: the third convolution of a block is 1x1 (configuration C).
     """
 
+    # timm's names of the linear layers; its first two are convolutions
+    key_map = (
+        (r"^pre_logits\.fc1\.", "classifier.0."),
+        (r"^pre_logits\.fc2\.", "classifier.3."),
+        (r"^head\.fc\.", "classifier.6."),
+    )
+
     def __init__(
         self,
         blocks,
@@ -112,32 +119,68 @@ _SOURCE = "Simonyan and Zisserman 2014, table 1, configuration "
 _SOURCE_BN = "torchvision's variant with batch norm of configuration "
 
 
-@register(VGG_NETS, params=132_863_336, macs=7_609_090_048, source=_SOURCE + "A")
+@register(
+    VGG_NETS,
+    params=132_863_336,
+    macs=7_609_090_048,
+    source=_SOURCE + "A",
+    weights="timm/vgg11.tv_in1k",
+)
 def vgg11(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[11], False, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=132_868_840, macs=7_609_090_048, source=_SOURCE_BN + "A")
+@register(
+    VGG_NETS,
+    params=132_868_840,
+    macs=7_609_090_048,
+    source=_SOURCE_BN + "A",
+    weights="timm/vgg11_bn.tv_in1k",
+)
 def vgg11_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[11], True, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=133_047_848, macs=11_308_466_176, source=_SOURCE + "B")
+@register(
+    VGG_NETS,
+    params=133_047_848,
+    macs=11_308_466_176,
+    source=_SOURCE + "B",
+    weights="timm/vgg13.tv_in1k",
+)
 def vgg13(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[13], False, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=133_053_736, macs=11_308_466_176, source=_SOURCE_BN + "B")
+@register(
+    VGG_NETS,
+    params=133_053_736,
+    macs=11_308_466_176,
+    source=_SOURCE_BN + "B",
+    weights="timm/vgg13_bn.tv_in1k",
+)
 def vgg13_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[13], True, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=138_357_544, macs=15_470_264_320, source=_SOURCE + "D")
+@register(
+    VGG_NETS,
+    params=138_357_544,
+    macs=15_470_264_320,
+    source=_SOURCE + "D",
+    weights="timm/vgg16.tv_in1k",
+)
 def vgg16(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], False, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=138_365_992, macs=15_470_264_320, source=_SOURCE_BN + "D")
+@register(
+    VGG_NETS,
+    params=138_365_992,
+    macs=15_470_264_320,
+    source=_SOURCE_BN + "D",
+    weights="timm/vgg16_bn.tv_in1k",
+)
 def vgg16_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], True, num_classes, in_channels)
 
@@ -147,12 +190,24 @@ def vgg16_c(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[16], False, num_classes, in_channels, third_1x1=True)
 
 
-@register(VGG_NETS, params=143_667_240, macs=19_632_062_464, source=_SOURCE + "E")
+@register(
+    VGG_NETS,
+    params=143_667_240,
+    macs=19_632_062_464,
+    source=_SOURCE + "E",
+    weights="timm/vgg19.tv_in1k",
+)
 def vgg19(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[19], False, num_classes, in_channels)
 
 
-@register(VGG_NETS, params=143_678_248, macs=19_632_062_464, source=_SOURCE_BN + "E")
+@register(
+    VGG_NETS,
+    params=143_678_248,
+    macs=19_632_062_464,
+    source=_SOURCE_BN + "E",
+    weights="timm/vgg19_bn.tv_in1k",
+)
 def vgg19_bn(num_classes=1000, in_channels=3):
     return VGG(BLOCKS[19], True, num_classes, in_channels)
 

@@ -23,14 +23,22 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def __call__(self, *inputs, **kwargs):
-        trace = state.trace
-        if trace is None:
-            return self.forward(*inputs, **kwargs)
-        trace.modules.append(self)
+        if state.observed:
+            return self._observed(inputs, kwargs)
+        return self.forward(*inputs, **kwargs)
+
+    def _observed(self, inputs, kwargs):
+        trace, watch = state.trace, state.watch
+        if trace is not None:
+            trace.modules.append(self)
         try:
-            return self.forward(*inputs, **kwargs)
+            output = self.forward(*inputs, **kwargs)
         finally:
-            trace.modules.pop()
+            if trace is not None:
+                trace.modules.pop()
+        if watch is not None:
+            watch(self, output)
+        return output
 
     # ---- what it owns
 

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 LAYOUT = "OHWI"
+SHOWN = 6  # keys of each kind that a printed LoadReport names
 
 
 class StateDict(dict):
@@ -43,10 +44,22 @@ class StateDict(dict):
 
 
 class LoadReport(NamedTuple):
-    """What load_state_dict(strict=False) left out."""
+    """What became of a state dict; prints as a few lines."""
 
     missing: tuple[str, ...]  # in the model, not in the state dict
-    unexpected: tuple[str, ...]  # in the state dict, not in the model
+    unexpected: tuple[str, ...]  # in the state dict, not in the model: not used
+    loaded: tuple[str, ...] = ()  # copied into the model
+    fresh: tuple[str, ...] = ()  # a head that was left as it began
+    notes: tuple[str, ...] = ()  # what was changed on the way, a line each
+    source: str = ""  # file or hub address
+
+    def __str__(self):
+        lines = [f"{len(self.loaded)} tensors loaded" + f" from {self.source}" * bool(self.source)]
+        for title in ("fresh", "missing", "unexpected"):
+            if keys := getattr(self, title):
+                shown = ", ".join(keys[:SHOWN]) + ", ..." * (len(keys) > SHOWN)
+                lines.append(f"  {title} ({len(keys)}): {shown}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def host_array(value) -> np.ndarray:
@@ -110,7 +123,8 @@ def load(model, arrays, strict, caller, foreign, optional=lambda key: False) -> 
         elif is_float(array.dtype) != is_float(tensor.dtype):
             misshapen.append(f"{key}: expected {tensor.dtype}, got {array.dtype}")
         else:
-            loaded.append((tensor, array if view is None else view.to_ours(array, tensor.shape)))
+            ours = array if view is None else view.to_ours(array, tensor.shape)
+            loaded.append((key, tensor, ours))
     wrong = [("misshapen", misshapen)]
     if strict:
         wrong = [("missing", missing), ("unexpected", unexpected), *wrong]
@@ -124,9 +138,9 @@ def load(model, arrays, strict, caller, foreign, optional=lambda key: False) -> 
             f"{caller}: the state dict does not fit {type(model).__name__}; nothing was loaded\n"
             + "\n".join(lines)
         )
-    for tensor, array in loaded:
+    for _, tensor, array in loaded:
         tensor.copy_(to_device(np.ascontiguousarray(array), tensor.device))
-    return LoadReport(missing, unexpected)
+    return LoadReport(missing, unexpected, tuple(key for key, _, _ in loaded))
 
 
 class ForeignView(NamedTuple):
