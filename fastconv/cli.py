@@ -34,11 +34,42 @@ def models(
     names = fc.models.list_models(pattern)
     if not names:
         fc.models.model_info(pattern)  # raises with the nearest names
-    table = Table("network", "input", "parameters", "MACs", "FLOPs", "source")
+    if len(names) == 1:
+        _describe(fc.models.model_info(names[0]))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("network", no_wrap=True)
+    for title in ("input", "parameters", "MACs", "GFLOPs"):
+        table.add_column(title, justify="right", no_wrap=True)
     for name in names:
         i = fc.models.model_info(name)
         shape = "x".join(map(str, i.input_shape))
-        table.add_row(name, shape, f"{i.params:,}", f"{i.macs:,}", f"{2 * i.macs:,}", i.source)
+        table.add_row(name, shape, f"{i.params:,}", f"{i.macs:,}", f"{2e-9 * i.macs:.3f}")
+    Console().print(table)
+
+
+def _describe(info):
+    """Everything that is known of one network."""
+    a = info.architecture
+    rows = {
+        "network": f"{info.name} ({info.source})",
+        "paper": f"{a.authors} {a.year}: {a.title} ({a.link})",
+        "introduced": a.introduced,
+        "descends from": ", ".join(a.descends_from) or "nothing here",
+        "input": " x ".join(map(str, info.input_shape)) + " (H x W x C)",
+        "parameters": f"{info.params:,}",
+        "MACs": f"{info.macs:,}",
+        "FLOPs": f"{2 * info.macs:,}",
+        "options": ", ".join(info.options),
+    }
+    for i, known in enumerate(info.accuracy):
+        top5 = "" if known.top5 is None else f", top-5 {known.top5} %"
+        rows[f"accuracy {i + 1}"] = f"top-1 {known.top1} %{top5}: {known.what} ({known.source})"
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for title, text in rows.items():
+        table.add_row(title, text)
     Console().print(table)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fastconv.models import list_models, model_info
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -22,6 +24,25 @@ def test_models_lists_published_numbers():
     assert out.returncode == 0
     assert "11,689,512" in out.stdout and "resnet152" in out.stdout
     assert "vgg" not in out.stdout
+
+
+def test_models_fit_a_terminal_of_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = fastconv("models").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    printed = {line.split()[0]: line.split()[1:] for line in lines[1:]}
+    assert list(printed) == list_models()
+    for name, figures in printed.items():
+        info = model_info(name)
+        shape = "x".join(map(str, info.input_shape))
+        flops = f"{2 * info.macs / 1e9:.3f}"
+        assert figures == [shape, f"{info.params:,}", f"{info.macs:,}", flops]
+
+
+def test_one_model_is_described():
+    out = fastconv("models", "resnet50").stdout
+    for text in ("4,089,184,256", "8,178,368,512", "1512.03385", "VGG", "top-1", "num_classes"):
+        assert text in out
 
 
 def test_summary_prints_exact_totals():
