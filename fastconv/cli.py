@@ -37,7 +37,7 @@ def models(
     if len(names) == 1:
         _describe(fc.models.model_info(names[0]))
         return
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("network", no_wrap=True)
     for title in ("input", "parameters", "MACs", "GFLOPs"):
         table.add_column(title, justify="right", no_wrap=True)
