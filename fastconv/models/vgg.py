@@ -5,6 +5,7 @@ torchvision does. Attribute names, numbers inside `features` and `classifier` ar
 """
 
 from fastconv import nn
+from fastconv.models.blocks import FusedSequential
 from fastconv.models.head import classifier
 from fastconv.models.info import Architecture
 from fastconv.models.registry import register
@@ -28,20 +29,6 @@ BLOCKS = {
     16: ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),  # D; C: the third is 1x1
     19: ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),  # E
 }  # fmt: skip
-
-
-class Features(nn.Sequential):
-    """Layers in order, where convolution, batch norm and ReLU in a row run as one fused op."""
-
-    def forward(self, x):
-        layers = list(self)
-        while layers:
-            match layers:
-                case [nn.Conv2d() as conv, nn.BatchNorm2d() as bn, nn.ReLU(), *layers]:
-                    x = nn.conv_bn_act(x, conv, bn, "relu")
-                case [layer, *layers]:
-                    x = layer(x)
-        return x
 
 
 class VGG(nn.Module):
@@ -82,7 +69,7 @@ class VGG(nn.Module):
                 layers.append(nn.ReLU())
                 in_channels = channels
             layers.append(nn.MaxPool2d(2, 2))
-        self.features = Features(*layers)
+        self.features = FusedSequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(map_size)
         self.flatten = nn.Flatten()
         self.classifier = (
