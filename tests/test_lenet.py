@@ -120,3 +120,23 @@ def test_wrong_arguments_are_named():
         create_model("lenet5_1998", num_classes=11)
     with pytest.raises(ArgumentError, match="pooling must be one of avg, max, got 'sum'"):
         create_model("lenet5", pooling="sum")
+
+
+def test_caffes_lenet_has_one_relu():
+    model = create_model("lenet_caffe").eval()
+    x = fc.tensor(np.random.default_rng(0).standard_normal((2, 28, 28, 1)).astype("float32"))
+    maps = model.pool2(model.conv2(model.pool1(model.conv1(x))))
+    hidden = model.ip1(maps.reshape(2, 800)).numpy()
+    expected = np.maximum(hidden, 0) @ model.ip2.weight.numpy().T
+    np.testing.assert_allclose(model(x).numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert (hidden < 0).any()
+
+
+def test_lenet_for_28_pads_to_32():
+    small, large = create_model("lenet5_28"), create_model("lenet5")
+    small.load_state_dict(large.state_dict())
+    x = np.random.default_rng(0).standard_normal((2, 28, 28, 1)).astype("float32")
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    np.testing.assert_allclose(
+        small(fc.tensor(x)).numpy(), large(fc.tensor(padded)).numpy(), rtol=1e-5, atol=1e-6
+    )

@@ -231,7 +231,8 @@ def test_the_summary_of_a_training_step_knows_auxiliary_heads():
 
 
 def test_googlenet_2014_starts_as_caffes():
-    model = create_model("googlenet_2014", num_classes=7, aux_heads=True)
+    # 1024 classes: as many as the hidden units of a head
+    model = create_model("googlenet_2014", num_classes=1024, aux_heads=True)
     for conv in (model.conv1, model.inception_3a.branch5[1][0]):
         assert (conv.bias.numpy() == np.float32(0.2)).all()
         bound = np.sqrt(3 / np.prod(conv.weight.shape[1:]))

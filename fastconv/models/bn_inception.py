@@ -2,7 +2,8 @@
 
 GoogLeNet with batch norm behind every convolution and two 3x3 in place of the 5x5. In 3c and 4e the
 windows have stride 2 and the pooled input passes through. Convolutions keep their biases, and
-names are those of the Caffe model. Images (N, H, W, C), 224 x 224.
+names are those of the Caffe model, whose published weights expect B, G, R from 0 to 255 less 104,
+117, 128. Images (N, H, W, C), 224 x 224; a map of odd size in front of 3c or 4e does not fit.
 """
 
 from fastconv import functional as F

@@ -131,8 +131,10 @@ class GoogLeNet2014(nn.Module):
         for module in self.modules():  # as Caffe's bvlc_googlenet
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.lecun_uniform_(module.weight)
-                logits = isinstance(module, nn.Linear) and module.out_features == num_classes
-                nn.init.constant_(module.bias, 0 if logits else 0.2)
+                nn.init.constant_(module.bias, 0.2)
+        if num_classes:
+            for layer in (self.fc, self.aux1.fc2, self.aux2.fc2) if aux_heads else (self.fc,):
+                nn.init.zeros_(layer.bias)
 
     def forward_features(self, x, heads=None):
         """The maps of the last module, (N, 7, 7, 1024) for 224 x 224.
