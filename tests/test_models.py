@@ -204,7 +204,7 @@ def test_a_network_knows_its_entry():
     assert create_model("vgg11_cifar").info is model_info("vgg11_cifar")
     assert fc.models.lenet5().info.architecture.year == 1998
     assert list_models("*_bn", family="vgg") == ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
-    with pytest.raises(ArgumentError, match="no family 'vgg16'; there are alexnet, .*vgg"):
+    with pytest.raises(ArgumentError, match=r"no family 'vgg16'; there are alexnet, .*vgg"):
         list_models(family="vgg16")
 
 

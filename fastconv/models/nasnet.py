@@ -176,12 +176,67 @@ class ReductionCell(nn.Module):
         return F.concat([b1, b2, b3, b4], axis=3)
 
 
-class NASNet(nn.Module):
+class AuxiliaryHead(nn.Module):
+    """A second classifier, for training only: relu, 5x5 average with stride 3, 1x1 to 128 channels,
+    one window over the whole map to 768, linear. size: rows and columns of the map it reads."""
+
+    def __init__(self, in_channels, size, num_classes):
+        super().__init__()
+        self.pool = nn.AvgPool2d(5, 3)
+        self.proj = nn.Conv2d(in_channels, 128, 1, bias=False)
+        self.aux_bn0 = batch_norm(128)
+        self.conv = nn.Conv2d(128, 768, (size - 5) // 3 + 1, bias=False)
+        self.aux_bn1 = batch_norm(768)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(768, num_classes)
+
+    def forward(self, x):
+        x = nn.conv_bn_act(self.pool(F.relu(x)), self.proj, self.aux_bn0, "relu")
+        x = nn.conv_bn_act(x, self.conv, self.aux_bn1, "relu")
+        return self.fc(self.flatten(x))
+
+
+class SearchedNet(nn.Module):
+    """What NASNet and PNASNet share: a classifier behind the cells, and an auxiliary one.
+
+    A network's own part is cells_of(x), which gives the last map and that of the auxiliary head.
+    With that head training gives (logits, auxiliary logits), and loss adds them up.
+    """
+
+    def classify(self, channels, num_classes, dropout, aux_size):
+        """Add the classifiers of a last map of `channels`; aux_size None: without auxiliary."""
+        self.avg_pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        self.last_linear = classifier(channels, num_classes)
+        self.aux = None
+        if aux_size and num_classes:
+            self.aux = AuxiliaryHead(channels // 2, aux_size, num_classes)
+
+    def forward_features(self, x):
+        """The rectified maps of the last cell: (N, 7, 7, 1056) for NASNet-A mobile at 224 x 224."""
+        return F.relu(self.cells_of(x)[0])
+
+    def forward(self, x):
+        x, middle = self.cells_of(x)
+        logits = self.last_linear(self.dropout(self.flatten(self.avg_pool(F.relu(x)))))
+        return (logits, self.aux(middle)) if self.training and self.aux is not None else logits
+
+    def loss(self, outputs, labels):
+        """Cross-entropy of the logits, and in training 0.4 times that of the auxiliary head."""
+        if not isinstance(outputs, tuple):
+            return F.cross_entropy(outputs, labels)
+        logits, auxiliary = outputs
+        return F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
+
+
+class NASNet(SearchedNet):
     """3x3 stem, two reduction cells, then three times `repeats` normal cells with a reduction cell
     between; "repeats @ channels" in the paper.
 
     stem: channels of the 3x3; channels: of the last map. skip_reduction: the cell behind a
-    reduction takes for p what the reduction took, not what lies between.
+    reduction takes for p what the reduction took, not what lies between. aux_size: rows of the
+    map at two thirds of the cells, which an auxiliary head reads; None: there is no such head.
     """
 
     def __init__(
@@ -193,6 +248,7 @@ class NASNet(nn.Module):
         num_classes=1000,
         in_channels=3,
         dropout=0.0,
+        aux_size=None,
     ):
         super().__init__()
         width = channels // 24
@@ -212,31 +268,27 @@ class NASNet(nn.Module):
                 # the largest network has six cells, and these are their names in all
                 self._add(f"cell_{6 * i + j}", NormalCell(prev, now, width, adjust))
                 prev, now = now, 6 * width
-        self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.last_linear = classifier(channels, num_classes)
+        self.classify(channels, num_classes, dropout, aux_size)
 
     def _add(self, name, cell):
         setattr(self, name, cell)
         self.cells.append(name)
 
-    def forward_features(self, x):
-        """The rectified maps of the last cell, (N, 7, 7, 1056) for NASNet-A mobile at 224."""
+    def cells_of(self, x):
+        """(the last map, the one before the second reduction)."""
         x = self.conv0(x)
         prev, x = x, self.cell_stem_0(x, x)
         prev, x = x, self.cell_stem_1(x, prev)
+        middle = None
         for name in self.cells:
             cell = getattr(self, name)
+            if name == "reduction_cell_1":
+                middle = x
             y = cell(x, prev)
             if not (self.skip_reduction and isinstance(cell, ReductionCell)):
                 prev = x
             x = y
-        return F.relu(x)
-
-    def forward(self, x):
-        x = self.flatten(self.avg_pool(self.forward_features(x)))
-        return self.last_linear(self.dropout(x))
+        return x, middle
 
 
 def slim(top1, top5, size):
@@ -260,8 +312,9 @@ HALVES = (0.5, 0.5, 0.5)
     accuracy=(slim(74.0, 91.6, 224),),
     preprocessing=Preprocessing(256, 224, "bicubic", HALVES, HALVES),
 )
-def nasnet_mobile(num_classes=1000, in_channels=3):
-    return NASNet(32, 1056, 4, False, num_classes, in_channels, dropout=0.5)
+def nasnet_mobile(num_classes=1000, in_channels=3, aux_heads=False):
+    aux_size = 14 if aux_heads else None
+    return NASNet(32, 1056, 4, False, num_classes, in_channels, dropout=0.5, aux_size=aux_size)
 
 
 @register(
@@ -273,5 +326,6 @@ def nasnet_mobile(num_classes=1000, in_channels=3):
     accuracy=(slim(82.693, 96.163, 331),),
     preprocessing=Preprocessing(363, 331, "bicubic", HALVES, HALVES),
 )
-def nasnet_large(num_classes=1000, in_channels=3):
-    return NASNet(96, 4032, 6, True, num_classes, in_channels)
+def nasnet_large(num_classes=1000, in_channels=3, aux_heads=False):
+    aux_size = 21 if aux_heads else None
+    return NASNet(96, 4032, 6, True, num_classes, in_channels, aux_size=aux_size)
