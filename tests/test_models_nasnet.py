@@ -7,16 +7,9 @@ import fastconv as fc
 from fastconv import nn
 from fastconv.functional import concat, relu
 from fastconv.models import create_model, model_info
-from fastconv.models.nasnet import (
-    FactorizedReduction,
-    NASNet,
-    NormalCell,
-    ReductionCell,
-    Separable,
-    Shift,
-    average,
-)
+from fastconv.models.nasnet import NASNet, NormalCell, ReductionCell, average
 from fastconv.models.pnasnet import Cell, PNASNet
+from fastconv.models.searched import FactorizedReduction, Separable, Shift
 from tests.model_facts import FACTS, facts, meta_input, traced
 
 

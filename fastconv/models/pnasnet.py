@@ -11,18 +11,18 @@ Attribute names are timm's pnasnet5large's.
 
 from fastconv import functional as F
 from fastconv import nn
-from fastconv.models.info import Architecture, Preprocessing
-from fastconv.models.nasnet import (
-    HALVES,
+from fastconv.models.info import Architecture
+from fastconv.models.parts import Named
+from fastconv.models.registry import register
+from fastconv.models.searched import (
     ConvNorm,
     FactorizedReduction,
     SearchedNet,
     Separable,
     batch_norm,
+    photographs,
     slim,
 )
-from fastconv.models.parts import Named
-from fastconv.models.registry import register
 
 PNASNET = Architecture(
     name="PNASNet",
@@ -132,7 +132,7 @@ class PNASNet(SearchedNet):
     input_shape=(331, 331, 3),
     source="Liu et al. 2017, table 5: PNASNet-5 (4, 216)",
     accuracy=(slim(82.858, 96.182, 331),),
-    preprocessing=Preprocessing(363, 331, "bicubic", HALVES, HALVES),
+    preprocessing=photographs(363, 331),
 )
 def pnasnet5_large(num_classes=1000, in_channels=3, aux_heads=False):
     return PNASNet(96, 54, 4, num_classes, in_channels, aux_size=21 if aux_heads else None)
