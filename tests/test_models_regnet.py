@@ -7,7 +7,7 @@ from fastconv.models.regnet import Block, Design, X, Y
 
 
 def test_stages_of_the_papers_figures():
-    """Radosavovic et al. 2020, figures 22 and 23: the blocks and widths printed there."""
+    """Radosavovic et al. 2020, figures 15 and 16: the blocks and widths printed there."""
     assert X["200mf"].stages() == [(24, 1), (56, 1), (152, 4), (368, 7)]
     assert X["4gf"].stages() == [(80, 2), (240, 5), (560, 14), (1360, 2)]
     assert X["32gf"].stages() == [(336, 2), (672, 7), (1344, 13), (2520, 1)]

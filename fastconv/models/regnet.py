@@ -127,7 +127,7 @@ class RegNet(nn.Module):
         return self.fc(self.flatten(x))
 
 
-# Radosavovic et al. 2020, figure 22 (X) and 23 (Y)
+# Radosavovic et al. 2020, figures 15 (X) and 16 (Y)
 #               depth w_0  w_a     w_m   group width
 X = {
     "200mf": Design(13, 24,  36.44,  2.49, 8),
@@ -169,7 +169,7 @@ def published(error, top1=None, top5=None, where="torchvision's weights IMAGENET
 
 
 # torchvision's weights of the second version are evaluated at 232, timm's with bicubic resizing
-_FIGURES = "Radosavovic et al. 2020, figure 22 (X) and 23 (Y)"
+_FIGURES = "Radosavovic et al. 2020, figures 15 (X) and 16 (Y)"
 _WIDER = _FIGURES + "; widths as torchvision rounds them"
 _torchvision = partial(register, REGNET, preprocessing=Preprocessing(232, 224), source=_FIGURES)
 _timm = partial(register, REGNET, preprocessing=Preprocessing(256, 224, "bicubic"), source=_FIGURES)
