@@ -168,7 +168,7 @@ class NASNet(SearchedNet):
     NASNET_A,
     params=5_289_978,
     macs=563_638_816,
-    source="Zoph et al. 2017, table 2: NASNet-A (4 @ 1056)",
+    source="Zoph et al. 2017: NASNet-A (4 @ 1056)",
     accuracy=(slim(74.0, 91.6, 224),),
     preprocessing=photographs(256, 224),
 )
@@ -182,7 +182,7 @@ def nasnet_mobile(num_classes=1000, in_channels=3, aux_heads=False):
     params=88_753_150,
     macs=23_783_414_658,
     input_shape=(331, 331, 3),
-    source="Zoph et al. 2017, table 2: NASNet-A (6 @ 4032)",
+    source="Zoph et al. 2017: NASNet-A (6 @ 4032)",
     accuracy=(slim(82.693, 96.163, 331),),
     preprocessing=photographs(363, 331),
 )

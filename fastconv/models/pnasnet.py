@@ -130,7 +130,7 @@ class PNASNet(SearchedNet):
     params=86_057_668,
     macs=24_937_395_792,
     input_shape=(331, 331, 3),
-    source="Liu et al. 2017, table 5: PNASNet-5 (4, 216)",
+    source="Liu et al. 2017: PNASNet-5 (N = 4, F = 216)",
     accuracy=(slim(82.858, 96.182, 331),),
     preprocessing=photographs(363, 331),
 )
