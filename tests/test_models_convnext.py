@@ -83,7 +83,7 @@ def test_a_training_step_with_dropped_blocks(block):
         assert np.isfinite(p.grad.numpy()).all(), key
 
 
-def test_starts_as_the_paper():
+def test_starts_as_the_authors_code():
     model = ConvNeXt(Block, (32, 64), (1, 1), num_classes=50)
     for m in model.modules():
         if isinstance(m, nn.Conv2d | nn.Linear):

@@ -87,3 +87,17 @@ def test_tensorflows_b0_pads_the_odd_pixel_at_the_end():
     w = symmetric.features[0][0].weight.numpy().sum(axis=3)
     np.testing.assert_allclose(stems[0], w[:, 1, 1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(stems[1], w[:, 0, 0], rtol=1e-5, atol=1e-6)
+
+
+def test_starts_as_torchvisions():
+    """Convolutions by He's rule with the fan-out, which does not count groups; no bias."""
+    model = EfficientNet(8, (Stage(MBConv, 6, 5, 2, 16, 1),), 64, num_classes=100)
+    for m in model.modules():
+        if isinstance(m, nn.Conv2d):
+            w = m.weight.numpy()
+            k, r, s, _ = w.shape
+            assert abs(np.mean(w**2) * k * r * s / 2 - 1) < 5 * np.sqrt(2 / w.size)
+            assert m.bias is None or not m.bias.numpy().any()
+    bound = 1 / np.sqrt(100)
+    assert bound * 0.99 < abs(model.classifier[1].weight.numpy()).max() <= bound
+    assert not model.classifier[1].bias.numpy().any()

@@ -6,17 +6,11 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.functional import concat, relu
-from fastconv.models.nasnet import (
-    FactorizedReduction,
-    NASNet,
-    NormalCell,
-    ReductionCell,
-    Separable,
-    Shift,
-    average,
-)
-from fastconv.models.pnasnet import Cell
-from tests.model_facts import FACTS, facts, traced
+from fastconv.models import create_model, model_info
+from fastconv.models.nasnet import NASNet, NormalCell, ReductionCell, average
+from fastconv.models.pnasnet import Cell, PNASNet
+from fastconv.models.searched import FactorizedReduction, Separable, Shift
+from tests.model_facts import FACTS, facts, meta_input, traced
 
 
 def random(*shape):
@@ -148,6 +142,43 @@ def test_where_the_progressive_network_strides():
     halved = [n for n, c in cells.items() if isinstance(c.conv_prev_1x1, FactorizedReduction)]
     assert strided == ["cell_stem_0", "cell_stem_1", "cell_4", "cell_8"]
     assert halved == ["cell_stem_1", "cell_0", "cell_5", "cell_9"]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "channels"),
+    [("nasnet_mobile", 4, 528), ("nasnet_large", 6, 2016), ("pnasnet5_large", 6, 2160)],
+)
+def test_the_auxiliary_head_reads_the_map_at_two_thirds(name, size, channels):
+    """5x5 with stride 3 leaves 4 of 14 rows and 6 of 21; the default network has no such head."""
+    with fc.Trace(meta=True):
+        model = create_model(name, num_classes=7, aux_heads=True)
+        logits, auxiliary = model(meta_input((2, *model_info(name).input_shape)))
+        model.eval()
+        assert model(meta_input((2, *model_info(name).input_shape))).shape == (2, 7)
+    assert (logits.shape, auxiliary.shape) == ((2, 7), (2, 7))
+    assert model.aux.conv.kernel_size == size
+    assert model.aux.proj.in_channels == channels
+    assert create_model("nasnet_mobile", num_classes=0, aux_heads=True).aux is None
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: NASNet(8, 96, 1, False, num_classes=5, aux_size=8),
+        lambda: PNASNet(8, 4, 1, num_classes=5, aux_size=8),
+    ],
+)
+def test_the_auxiliary_loss_trains_what_it_reads(build):
+    model = build()
+    x, labels = random(2, 128, 128, 3), fc.tensor(np.array([1, 3]))
+    outputs = model(x)
+    total = model.loss(outputs, labels)
+    losses = [fc.functional.cross_entropy(o, labels).item() for o in outputs]
+    assert total.item() == pytest.approx(losses[0] + 0.4 * losses[1], rel=1e-5)
+    total.backward()
+    for key, p in model.named_parameters():
+        assert np.isfinite(p.grad.numpy()).all() and p.grad.numpy().any(), key
+    assert model.eval().loss(model(x), labels).shape == ()
 
 
 def test_the_mobile_network_multiplies_as_often_as_keras():

@@ -1,13 +1,14 @@
 """What the generic tests of the zoo do not see of RegNet: the rule behind the widths."""
 
+import numpy as np
 import pytest
 
 from fastconv import nn
-from fastconv.models.regnet import Block, Design, X, Y
+from fastconv.models.regnet import Block, Design, RegNet, X, Y
 
 
 def test_stages_of_the_papers_figures():
-    """Radosavovic et al. 2020, figures 22 and 23: the blocks and widths printed there."""
+    """Radosavovic et al. 2020, figures 15 and 16: the blocks and widths printed there."""
     assert X["200mf"].stages() == [(24, 1), (56, 1), (152, 4), (368, 7)]
     assert X["4gf"].stages() == [(80, 2), (240, 5), (560, 14), (1360, 2)]
     assert X["32gf"].stages() == [(336, 2), (672, 7), (1344, 13), (2520, 1)]
@@ -46,3 +47,16 @@ def test_groups_and_squeeze_of_a_block(width, groups):
     plain = Block(width, width, 1, 24, squeeze=False)
     assert plain.proj is None
     assert not any(isinstance(m, nn.SqueezeExcitation) for m in plain.modules())
+
+
+def test_starts_as_torchvisions():
+    """The fan-out of a grouped convolution counts all of its filters."""
+    model = RegNet(Design(6, 16, 24, 2.0, 8), False, num_classes=50)
+    for m in model.modules():
+        if isinstance(m, nn.Conv2d):
+            w = m.weight.numpy()
+            k, r, s, _ = w.shape
+            assert abs(np.mean(w**2) * k * r * s / 2 - 1) < 5 * np.sqrt(2 / w.size)
+    w = model.fc.weight.numpy()
+    assert abs(w.std() / 0.01 - 1) < 5 / np.sqrt(2 * w.size)
+    assert not model.fc.bias.numpy().any()

@@ -86,7 +86,7 @@ class ConvNeXt(nn.Module):
             nn.Flatten(),
             classifier(channels[-1], num_classes),
         )
-        for module in self.modules():  # the paper, appendix A.1
+        for module in self.modules():  # as the authors' code
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)

@@ -83,7 +83,7 @@ def published(name, *figures):
     CONVNEXT_V2,
     params=3_708_400,
     macs=547_332_480,
-    source="Woo et al. 2023, appendix A.1; linear layers as timm's: 1x1 convolutions",
+    source="Woo et al. 2023; linear layers as timm's: 1x1 convolutions",
     accuracy=published(
         "convnextv2_atto.fcmae_ft_in1k", (76.644, 93.042, 224), (77.794, 93.728, 288)
     ),
@@ -98,7 +98,7 @@ def convnextv2_atto(num_classes=1000, in_channels=3):
     CONVNEXT_V2,
     params=28_635_496,
     macs=4_455_531_264,
-    source="Woo et al. 2023, appendix A.1",
+    source="Woo et al. 2023",
     accuracy=published(
         "convnextv2_tiny.fcmae_ft_in22k_in1k", (83.904, 96.964, 224), (84.428, 97.26, 288)
     ),

@@ -8,6 +8,7 @@ project without activation; plus x where the shape stays, with stochastic depth.
 SiLU. Images (N, H, W, C). Attribute names are torchvision's.
 """
 
+from functools import partial
 from math import ceil
 from typing import NamedTuple
 
@@ -200,7 +201,8 @@ def photographs(resize, crop, interpolation="bicubic"):
 
 
 _SOURCE = "Tan and Le 2019, table 1"
-_SCALED = "Tan and Le 2019, table 1 scaled by "
+_SCALED = "Tan and Le 2019, table 1, scaled as the reference implementation"
+_scaled = partial(register, EFFICIENTNET, source=_SCALED)
 
 
 @register(
@@ -215,12 +217,10 @@ def efficientnet_b0(num_classes=1000, in_channels=3):
     return scaled(0, num_classes, in_channels)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=7_794_184,
     macs=686_802_832,
     input_shape=(240, 240, 3),
-    source=_SCALED + "width 1.0, depth 1.1",
     accuracy=published(78.8, 79.838, 94.934, 240, "V2"),
     preprocessing=photographs(255, 240, "bilinear"),
 )
@@ -228,12 +228,10 @@ def efficientnet_b1(num_classes=1000, in_channels=3):
     return scaled(1, num_classes, in_channels)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=9_109_994,
     macs=1_087_529_456,
     input_shape=(288, 288, 3),
-    source=_SCALED + "width 1.1, depth 1.2",
     accuracy=published(79.8, 80.608, 95.31, 288),
     preprocessing=photographs(288, 288),
 )
@@ -241,12 +239,10 @@ def efficientnet_b2(num_classes=1000, in_channels=3):
     return scaled(2, num_classes, in_channels)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=12_233_232,
     macs=1_827_141_392,
     input_shape=(300, 300, 3),
-    source=_SCALED + "width 1.2, depth 1.4",
     accuracy=published(81.1, 82.008, 96.054, 300),
     preprocessing=photographs(320, 300),
 )
@@ -254,12 +250,10 @@ def efficientnet_b3(num_classes=1000, in_channels=3):
     return scaled(3, num_classes, in_channels)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=19_341_616,
     macs=4_393_771_024,
     input_shape=(380, 380, 3),
-    source=_SCALED + "width 1.4, depth 1.8",
     accuracy=published(82.6, 83.384, 96.594, 380),
     preprocessing=photographs(384, 380),
 )
@@ -267,12 +261,10 @@ def efficientnet_b4(num_classes=1000, in_channels=3):
     return scaled(4, num_classes, in_channels)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=30_389_784,
     macs=10_266_384_752,
     input_shape=(456, 456, 3),
-    source=_SCALED + "width 1.6, depth 2.2",
     accuracy=published(83.3, 83.444, 96.628, 456),
     preprocessing=photographs(456, 456),
 )
@@ -280,12 +272,10 @@ def efficientnet_b5(num_classes=1000, in_channels=3):
     return scaled(5, num_classes, in_channels, eps=1e-3, momentum=0.01)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=43_040_704,
     macs=19_067_593_536,
     input_shape=(528, 528, 3),
-    source=_SCALED + "width 1.8, depth 2.6",
     accuracy=published(84.0, 84.008, 96.916, 528),
     preprocessing=photographs(528, 528),
 )
@@ -293,12 +283,10 @@ def efficientnet_b6(num_classes=1000, in_channels=3):
     return scaled(6, num_classes, in_channels, eps=1e-3, momentum=0.01)
 
 
-@register(
-    EFFICIENTNET,
+@_scaled(
     params=66_347_960,
     macs=37_745_884_192,
     input_shape=(600, 600, 3),
-    source=_SCALED + "width 2.0, depth 3.1",
     accuracy=published(84.3, 84.122, 96.908, 600),
     preprocessing=photographs(600, 600),
 )

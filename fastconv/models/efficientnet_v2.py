@@ -100,7 +100,7 @@ def efficientnet_v2_s(num_classes=1000, in_channels=3):
     params=54_139_356,
     macs=24_582_460_384,
     input_shape=(480, 480, 3),
-    source="Tan and Le 2021, section 4.3; stages as google/automl",
+    source="Tan and Le 2021; stages as google/automl",
     accuracy=published(85.2, 85.112, 97.156, 480),
     preprocessing=Preprocessing(480, 480),
 )
@@ -113,7 +113,7 @@ def efficientnet_v2_m(num_classes=1000, in_channels=3):
     params=118_515_272,
     macs=56_079_699_008,
     input_shape=(480, 480, 3),
-    source="Tan and Le 2021, section 4.3; stages as google/automl",
+    source="Tan and Le 2021; stages as google/automl",
     accuracy=published(85.7, 85.808, 97.788, 480),
     preprocessing=Preprocessing(480, 480, "bicubic", mean=(0.5,) * 3, std=(0.5,) * 3),
 )

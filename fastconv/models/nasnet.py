@@ -15,10 +15,16 @@ count padding. Attribute names are timm's nasnetalarge's, but for what halves p.
 
 from fastconv import functional as F
 from fastconv import nn
-from fastconv.models.head import classifier
-from fastconv.models.info import Accuracy, Architecture, Preprocessing
-from fastconv.models.parts import Named
+from fastconv.models.info import Architecture
 from fastconv.models.registry import register
+from fastconv.models.searched import (
+    ConvNorm,
+    FactorizedReduction,
+    SearchedNet,
+    Separable,
+    photographs,
+    slim,
+)
 
 NASNET_A = Architecture(
     name="NASNet-A",
@@ -30,85 +36,6 @@ NASNET_A = Architecture(
     " ImageNet",
     descends_from=("Inception-v4", "Xception"),
 )
-
-
-def batch_norm(channels):
-    """With the constants of both NASNet and PNASNet."""
-    return nn.BatchNorm2d(channels, eps=1e-3)
-
-
-class ConvNorm(nn.Module):
-    """bn(conv(relu(x))); rectify=False: without relu."""
-
-    def __init__(self, in_channels, out_channels, kernel_size=1, stride=1, rectify=True):
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, bias=False)
-        self.bn = batch_norm(out_channels)
-        self.rectify = rectify
-
-    def forward(self, x):
-        return nn.conv_bn_act(F.relu(x) if self.rectify else x, self.conv, self.bn)
-
-
-class Separable(nn.Module):
-    """Twice relu, depthwise, 1x1, batch norm; the stride is in the first. Gives that + residual.
-
-    It reads relu(x): a cell rectifies once for all that read x.
-    """
-
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1):
-        super().__init__()
-        self.separable_1 = separable(in_channels, out_channels, kernel_size, stride)
-        self.bn_sep_1 = batch_norm(out_channels)
-        self.separable_2 = separable(out_channels, out_channels, kernel_size, 1)
-        self.bn_sep_2 = batch_norm(out_channels)
-
-    def forward(self, rectified, residual=None):
-        depthwise, pointwise = self.separable_1
-        y = nn.conv_bn_act(depthwise(rectified), pointwise, self.bn_sep_1, "relu")
-        depthwise, pointwise = self.separable_2
-        return nn.conv_bn_act(depthwise(y), pointwise, self.bn_sep_2, residual=residual)
-
-
-def separable(in_channels, out_channels, kernel_size, stride):
-    """Depthwise, then 1x1."""
-    depthwise = nn.DepthwiseConv2d(in_channels, kernel_size, stride, "same", bias=False)
-    pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-    return Named([("depthwise_conv2d", depthwise), ("pointwise_conv2d", pointwise)])
-
-
-class Shift(nn.Module):
-    """One pixel up and to the left, zeros behind."""
-
-    def forward(self, x):
-        return F.pad(x, (0, 1, 0, 1))[:, 1:, 1:]
-
-
-class FactorizedReduction(nn.Module):
-    """Half of H and W without losing three pixels of four: every second pixel gives half of the
-    channels, the pixels diagonally between them the other half."""
-
-    def __init__(self, in_channels, out_channels):
-        super().__init__()
-        half = out_channels // 2
-        self.path_1 = Named(
-            [
-                ("avgpool", nn.AvgPool2d(1, 2, count_include_pad=False)),
-                ("conv", nn.Conv2d(in_channels, half, 1, bias=False)),
-            ]
-        )
-        self.path_2 = Named(
-            [
-                ("pad", Shift()),
-                ("avgpool", nn.AvgPool2d(1, 2, count_include_pad=False)),
-                ("conv", nn.Conv2d(in_channels, half, 1, bias=False)),
-            ]
-        )
-        self.final_path_bn = batch_norm(2 * half)
-
-    def forward(self, x):
-        x = F.relu(x)
-        return self.final_path_bn(F.concat([self.path_1(x), self.path_2(x)], axis=3))
 
 
 def average(stride=1):
@@ -176,12 +103,13 @@ class ReductionCell(nn.Module):
         return F.concat([b1, b2, b3, b4], axis=3)
 
 
-class NASNet(nn.Module):
+class NASNet(SearchedNet):
     """3x3 stem, two reduction cells, then three times `repeats` normal cells with a reduction cell
     between; "repeats @ channels" in the paper.
 
     stem: channels of the 3x3; channels: of the last map. skip_reduction: the cell behind a
-    reduction takes for p what the reduction took, not what lies between.
+    reduction takes for p what the reduction took, not what lies between. aux_size: rows of the
+    map at two thirds of the cells, which an auxiliary head reads; None: there is no such head.
     """
 
     def __init__(
@@ -193,6 +121,7 @@ class NASNet(nn.Module):
         num_classes=1000,
         in_channels=3,
         dropout=0.0,
+        aux_size=None,
     ):
         super().__init__()
         width = channels // 24
@@ -212,56 +141,40 @@ class NASNet(nn.Module):
                 # the largest network has six cells, and these are their names in all
                 self._add(f"cell_{6 * i + j}", NormalCell(prev, now, width, adjust))
                 prev, now = now, 6 * width
-        self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.last_linear = classifier(channels, num_classes)
+        self.classify(channels, num_classes, dropout, aux_size)
 
     def _add(self, name, cell):
         setattr(self, name, cell)
         self.cells.append(name)
 
-    def forward_features(self, x):
-        """The rectified maps of the last cell, (N, 7, 7, 1056) for NASNet-A mobile at 224."""
+    def cells_of(self, x):
+        """(the last map, the one before the second reduction)."""
         x = self.conv0(x)
         prev, x = x, self.cell_stem_0(x, x)
         prev, x = x, self.cell_stem_1(x, prev)
+        middle = None
         for name in self.cells:
             cell = getattr(self, name)
+            if name == "reduction_cell_1":
+                middle = x
             y = cell(x, prev)
             if not (self.skip_reduction and isinstance(cell, ReductionCell)):
                 prev = x
             x = y
-        return F.relu(x)
-
-    def forward(self, x):
-        x = self.flatten(self.avg_pool(self.forward_features(x)))
-        return self.last_linear(self.dropout(x))
-
-
-def slim(top1, top5, size):
-    """TF-slim's weights."""
-    return Accuracy(
-        top1,
-        top5,
-        f"ImageNet validation, one {size} x {size} crop",
-        "TF-slim's weights, in the README of Cadene's pretrained-models.pytorch",
-    )
-
-
-HALVES = (0.5, 0.5, 0.5)
+        return x, middle
 
 
 @register(
     NASNET_A,
     params=5_289_978,
     macs=563_638_816,
-    source="Zoph et al. 2017, table 2: NASNet-A (4 @ 1056)",
+    source="Zoph et al. 2017: NASNet-A (4 @ 1056)",
     accuracy=(slim(74.0, 91.6, 224),),
-    preprocessing=Preprocessing(256, 224, "bicubic", HALVES, HALVES),
+    preprocessing=photographs(256, 224),
 )
-def nasnet_mobile(num_classes=1000, in_channels=3):
-    return NASNet(32, 1056, 4, False, num_classes, in_channels, dropout=0.5)
+def nasnet_mobile(num_classes=1000, in_channels=3, aux_heads=False):
+    aux_size = 14 if aux_heads else None
+    return NASNet(32, 1056, 4, False, num_classes, in_channels, dropout=0.5, aux_size=aux_size)
 
 
 @register(
@@ -269,9 +182,10 @@ def nasnet_mobile(num_classes=1000, in_channels=3):
     params=88_753_150,
     macs=23_783_414_658,
     input_shape=(331, 331, 3),
-    source="Zoph et al. 2017, table 2: NASNet-A (6 @ 4032)",
+    source="Zoph et al. 2017: NASNet-A (6 @ 4032)",
     accuracy=(slim(82.693, 96.163, 331),),
-    preprocessing=Preprocessing(363, 331, "bicubic", HALVES, HALVES),
+    preprocessing=photographs(363, 331),
 )
-def nasnet_large(num_classes=1000, in_channels=3):
-    return NASNet(96, 4032, 6, True, num_classes, in_channels)
+def nasnet_large(num_classes=1000, in_channels=3, aux_heads=False):
+    aux_size = 21 if aux_heads else None
+    return NASNet(96, 4032, 6, True, num_classes, in_channels, aux_size=aux_size)

@@ -11,18 +11,18 @@ Attribute names are timm's pnasnet5large's.
 
 from fastconv import functional as F
 from fastconv import nn
-from fastconv.models.head import classifier
-from fastconv.models.info import Architecture, Preprocessing
-from fastconv.models.nasnet import (
-    HALVES,
-    ConvNorm,
-    FactorizedReduction,
-    Separable,
-    batch_norm,
-    slim,
-)
+from fastconv.models.info import Architecture
 from fastconv.models.parts import Named
 from fastconv.models.registry import register
+from fastconv.models.searched import (
+    ConvNorm,
+    FactorizedReduction,
+    SearchedNet,
+    Separable,
+    batch_norm,
+    photographs,
+    slim,
+)
 
 PNASNET = Architecture(
     name="PNASNet",
@@ -41,6 +41,7 @@ class Cell(nn.Module):
 
     def __init__(self, prev_channels, in_channels, width, stride, adjust):
         super().__init__()
+        self.strides = stride > 1
         self.conv_prev_1x1 = adjust(prev_channels, width) if adjust else nn.Identity()
         p = width if adjust else prev_channels
         self.conv_1x1 = ConvNorm(in_channels, width)
@@ -81,45 +82,47 @@ def maximum(stride):
     return nn.MaxPool2d(3, stride, "same" if stride > 1 else 1)
 
 
-class PNASNet(nn.Module):
+class PNASNet(SearchedNet):
     """3x3 stem, two cells with stride 2, then three times `repeats` cells; the first of the second
     and of the third time strides.
 
-    stem: channels of the 3x3; width: of the first cell; each stride doubles it.
+    stem: channels of the 3x3; width: of the first cell; each stride doubles it. aux_size: as
+    NASNet's.
     """
 
-    def __init__(self, stem, width, repeats, num_classes=1000, in_channels=3, dropout=0.0):
+    def __init__(
+        self, stem, width, repeats, num_classes=1000, in_channels=3, dropout=0.0, aux_size=None
+    ):
         super().__init__()
         self.conv_0 = ConvNorm(in_channels, stem, 3, 2, rectify=False)
         self.cell_stem_0 = Cell(stem, stem, width, 2, None)
         self.cell_stem_1 = Cell(stem, 5 * width, 2 * width, 2, FactorizedReduction)
         self.cells = ["cell_stem_0", "cell_stem_1"]
         prev, now, width = 5 * width, 10 * width, 4 * width
+        strided = True
         for i in range(3):
             for j in range(repeats):
                 stride = 2 if i > 0 and j == 0 else 1
-                behind = j == (i > 0)  # the map before is the input of a cell that has strided
                 name = f"cell_{len(self.cells) - 2}"
-                adjust = FactorizedReduction if behind else ConvNorm
+                # behind a cell that has strided the map before is twice as large
+                adjust = FactorizedReduction if strided else ConvNorm
+                strided = stride == 2
                 setattr(self, name, Cell(prev, now, width, stride, adjust))
                 self.cells.append(name)
                 prev, now = now, 5 * width
             width *= 2
-        self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.last_linear = classifier(now, num_classes)
+        self.classify(now, num_classes, dropout, aux_size)
 
-    def forward_features(self, x):
-        """The rectified maps of the last cell, (N, 11, 11, 4320) for 331 x 331."""
+    def cells_of(self, x):
+        """(the last map, the one before the last cell that strides)."""
         prev = x = self.conv_0(x)
+        middle = None
         for name in self.cells:
-            prev, x = x, getattr(self, name)(x, prev)
-        return F.relu(x)
-
-    def forward(self, x):
-        x = self.flatten(self.avg_pool(self.forward_features(x)))
-        return self.last_linear(self.dropout(x))
+            cell = getattr(self, name)
+            if cell.strides:
+                middle = x
+            prev, x = x, cell(x, prev)
+        return x, middle
 
 
 @register(
@@ -127,9 +130,9 @@ class PNASNet(nn.Module):
     params=86_057_668,
     macs=24_937_395_792,
     input_shape=(331, 331, 3),
-    source="Liu et al. 2017, table 5: PNASNet-5 (4, 216)",
+    source="Liu et al. 2017: PNASNet-5 (N = 4, F = 216)",
     accuracy=(slim(82.858, 96.182, 331),),
-    preprocessing=Preprocessing(363, 331, "bicubic", HALVES, HALVES),
+    preprocessing=photographs(363, 331),
 )
-def pnasnet5_large(num_classes=1000, in_channels=3):
-    return PNASNet(96, 54, 4, num_classes, in_channels)
+def pnasnet5_large(num_classes=1000, in_channels=3, aux_heads=False):
+    return PNASNet(96, 54, 4, num_classes, in_channels, aux_size=21 if aux_heads else None)

@@ -127,7 +127,7 @@ class RegNet(nn.Module):
         return self.fc(self.flatten(x))
 
 
-# Radosavovic et al. 2020, figure 22 (X) and 23 (Y)
+# Radosavovic et al. 2020, figures 15 (X) and 16 (Y)
 #               depth w_0  w_a     w_m   group width
 X = {
     "200mf": Design(13, 24,  36.44,  2.49, 8),
@@ -150,7 +150,7 @@ Y = {
     "8gf":   Design(17, 192, 76.82,  2.19, 56),
     "16gf":  Design(18, 200, 106.23, 2.48, 112),
     "32gf":  Design(20, 232, 115.89, 2.53, 232),
-    "128gf": Design(27, 456, 160.83, 2.52, 264),  # Goyal et al. 2022 (arXiv 2202.08360)
+    "128gf": Design(27, 456, 160.83, 2.52, 264),  # Singh et al. 2022 (arXiv 2201.08371)
 }  # fmt: skip
 
 _CROP = "ImageNet validation, one 224 x 224 crop"
@@ -169,7 +169,7 @@ def published(error, top1=None, top5=None, where="torchvision's weights IMAGENET
 
 
 # torchvision's weights of the second version are evaluated at 232, timm's with bicubic resizing
-_FIGURES = "Radosavovic et al. 2020, figure 22 (X) and 23 (Y)"
+_FIGURES = "Radosavovic et al. 2020, figures 15 (X) and 16 (Y)"
 _WIDER = _FIGURES + "; widths as torchvision rounds them"
 _torchvision = partial(register, REGNET, preprocessing=Preprocessing(232, 224), source=_FIGURES)
 _timm = partial(register, REGNET, preprocessing=Preprocessing(256, 224, "bicubic"), source=_FIGURES)
@@ -274,7 +274,7 @@ def regnet_y_32gf(num_classes=1000, in_channels=3):
 @_torchvision(
     params=644_812_894,
     macs=127_517_815_680,
-    source="Goyal et al. 2022 (arXiv 2202.08360)",
+    source="Singh et al. 2022 (arXiv 2201.08371)",
     preprocessing=Preprocessing(224, 224, "bicubic"),
     accuracy=published(None, 86.068, 97.844, "torchvision's weights IMAGENET1K_SWAG_LINEAR_V1"),
 )
