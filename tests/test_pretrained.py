@@ -361,6 +361,10 @@ def test_class_names_are_imagenets():
     assert model_info("alexnet_bn").class_names is None
 
 
+def test_the_crop_fraction_is_timms():
+    assert model_info("resnet18").preprocessing.crop_fraction == 0.875
+
+
 def test_weights_on_the_hub_are_those_of_torchvision():
     for name in list_models():
         weights = model_info(name).weights
