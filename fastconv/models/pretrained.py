@@ -7,9 +7,9 @@
 What may differ between file and network: the names that others give the same layers, a head of
 another size, the number of input channels. All else must fit.
 
-Names are data beside the family: `key_map` of the network's class, pairs of a regular expression and
-a replacement (text, or a function of the match where numbers shift), applied in order to every key
-that the network does not have itself.
+Names are data beside the family: `key_map` of the network's class, pairs of a regular expression
+and a replacement (text, or a function of the match where numbers shift), applied in order to every
+key that the network does not have itself.
 """
 
 import logging
