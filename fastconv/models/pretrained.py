@@ -163,6 +163,8 @@ class Fit:
             array, wanted = self.arrays.get(key), self.wanted[key]
             if array is None or array.ndim != 4 or array.shape == wanted:
                 continue
+            if array.shape != (*wanted[:axis], array.shape[axis], *wanted[axis + 1 :]):
+                continue  # more than the channels differs: refused later
             old, new = array.shape[axis], wanted[axis]
             each = array.mean(axis, keepdims=True, dtype="float32") * np.float32(old / new)
             self.arrays[key] = np.repeat(each, new, axis)

@@ -55,6 +55,7 @@ class Storage(NamedTuple):
 
 
 MARK = object()
+MOST_AXES = 32
 
 # instructions that push a value
 VALUES = {
@@ -88,8 +89,8 @@ def load_torch_file(path) -> StateDict:
         raise FileFormatError(f"load_torch_file: {str(path)!r} {error}") from None
     except (
         # a missing opcode argument or entry, a wrong type or number, a broken archive
-        *(ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError),
-        *(ValueError, OSError, RecursionError, zipfile.BadZipFile),
+        *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError),
+        *(OSError, RecursionError, TypeError, ValueError, zipfile.BadZipFile),
     ) as error:
         raise FileFormatError(
             f"load_torch_file: {str(path)!r} is not a well-formed PyTorch file:"
@@ -226,8 +227,8 @@ class Machine:
         """What CALLS stand for."""
         if not isinstance(arguments, tuple) or not isinstance(function, Global):
             raise _Refused("is not a well-formed PyTorch file: it calls what is no function")
-        if function.name == ORDERED_DICT:
-            return dict(*arguments)
+        if function.name == ORDERED_DICT and arguments == ():
+            return {}
         if function.name == TENSOR:
             return self.tensor(*arguments[:4])
         if function.name == PARAMETER and isinstance(arguments[0], np.ndarray):
@@ -236,6 +237,9 @@ class Machine:
 
     def tensor(self, storage, offset, size, stride):
         """A view of a storage; everything that it reaches must lie inside."""
+        # a tensor that stands for a tuple could have any length
+        if not all(isinstance(n, tuple) and len(n) <= MOST_AXES for n in (size, stride)):
+            raise _Refused("is not a well-formed PyTorch file: a tensor without size and stride")
         flat = self.storages[storage]
         numbers = (offset, *size, *stride)
         if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
@@ -252,7 +256,10 @@ class Machine:
         return np.lib.stride_tricks.as_strided(flat[offset:end], size, steps, writeable=False)
 
     def binpersid(self, _):
-        word, kind, key, _, size = self.stack.pop()
+        row = self.stack.pop()
+        if not isinstance(row, tuple) or len(row) != 5 or not isinstance(row[0], str):
+            raise _Refused("is not a well-formed PyTorch file: a storage that is none")
+        word, kind, key, _, size = row
         if word != "storage" or not isinstance(kind, Global) or kind.name not in STORAGES:
             raise _Refused("is not a well-formed PyTorch file: a storage of no known kind")
         if not isinstance(key, str) or type(size) is not int or size < 0:
