@@ -169,8 +169,8 @@ class Fit:
             each = array.mean(axis, keepdims=True, dtype="float32") * np.float32(old / new)
             self.arrays[key] = np.repeat(each, new, axis)
             self.warnings.append(
-                f"in_channels={new}: {key} of the file has {old} input channels; their mean, times"
-                f" {old}/{new}, went to each of the {new}"
+                f"in_channels={new}: {key} of the file has {old} input channels; every one of ours"
+                f" is their mean times {old}/{new}"
             )
 
     def leave_auxiliary_heads(self):

@@ -210,8 +210,8 @@ class Machine:
         if name not in CALLS and name not in STORAGES:
             raise _Refused(
                 f"was refused before anything in it ran: it wants to use {name.replace(' ', '.')},"
-                " and a file of weights holds tensors only. With a file that you trust, in PyTorch:"
-                ' torch.save(torch.load(..., weights_only=False)["state_dict"], "new.pth")'
+                " and a file of weights holds tensors only (from a training script of your own, save"
+                " model.state_dict() by itself)"
             )
         self.stack.append(Global(name))
 
@@ -243,7 +243,9 @@ class Machine:
         flat = self.storages[storage]
         numbers = (offset, *size, *stride)
         if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise _Refused(f"has a tensor of size {size} with stride {stride} at {offset}")
+            raise _Refused(
+                f"has an impossible tensor: size {size}, stride {stride}, offset {offset}"
+            )
         if 0 in size:
             return np.empty(size, flat.dtype)
         end = offset + sum((n - 1) * step for n, step in zip(size, stride)) + 1
