@@ -53,8 +53,6 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
         fit.adapt_first_layer()
         fit.leave_auxiliary_heads()
         fit.leave_head(strict_head)
-    for note in fit.warnings:
-        log.warning("create_model: %s: %s", entry.name, note)
     report = load(
         model,
         fit.arrays,
@@ -63,6 +61,8 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
         foreign=lambda module, name: None if fit.ours else module.torch_view(name),
         optional=lambda key: key in fit.fresh or key.rpartition(".")[2] == OPTIONAL,
     )
+    for note in fit.warnings:
+        log.warning("create_model: %s: %s", entry.name, note)
     return report._replace(
         unexpected=tuple(key for key in fit.unused if key not in fit.fresh),
         fresh=tuple(fit.fresh),
