@@ -10,7 +10,10 @@ import fastconv as fc
 from fastconv.backend import gpu, memory_stats, select
 from fastconv.bench import machine
 
-PACKAGES = ("numpy", "ml_dtypes", "safetensors", "pillow", "rich", "typer", "cupy", "torch")
+PACKAGES = (
+    *("numpy", "ml_dtypes", "safetensors", "pillow", "rich", "typer", "cupy", "torch"),
+    "huggingface_hub",
+)
 
 
 @dataclass

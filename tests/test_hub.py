@@ -156,6 +156,14 @@ def test_a_lost_connection_is_taken_up_again(hub, monkeypatch):
     assert [r for _, _, r in gets(hub)] == [None, f"bytes={hub.cut}-", f"bytes={2 * hub.cut}-"]
 
 
+def test_a_connection_that_is_lost_again_and_again_is_given_up(hub, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10)
+    hub.cut, hub.ranges = 20, False
+    with pytest.raises(DownloadError, match="could not be had"):
+        fetch(Address(REPO))
+    assert blobs(hub) == []
+
+
 def test_a_server_without_ranges_sends_it_anew(hub):
     hub.ranges = False
     folder = hub.cache / f"models--{REPO.replace('/', '--')}" / "blobs"

@@ -215,7 +215,9 @@ def test_the_first_layer_adapts_and_keeps_its_sums(tmp_path, source, caplog, cha
         m.conv1(fc.tensor(gray.repeat(c, 3))).numpy() for m, c in ((source, 3), (model, channels))
     ]
     np.testing.assert_allclose(*ys, atol=1e-6 * abs(ys[0]).max())
-    text = f"in_channels={channels}: conv1.weight of the file has 3 input channels; their mean"
+    text = (
+        f"in_channels={channels}: conv1.weight of the file has 3 input channels; every one of ours"
+    )
     assert text in str(model.load_report) and text in caplog.text
     assert model.load_report.loaded == tuple(source.state_dict())
 
@@ -359,6 +361,10 @@ def test_class_names_are_imagenets():
     assert [names[i] for i in (0, 281, 999)] == ["tench", "tabby", "toilet tissue"]
     assert model_info("lenet5").class_names is None
     assert model_info("alexnet_bn").class_names is None
+
+
+def test_the_crop_fraction_is_timms():
+    assert model_info("resnet18").preprocessing.crop_fraction == 0.875
 
 
 def test_weights_on_the_hub_are_those_of_torchvision():

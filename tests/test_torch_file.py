@@ -150,7 +150,7 @@ def test_a_file_that_calls_anything_is_refused_before_it_runs(tmp_path, monkeypa
 
 # ---- malformed ones
 
-
+ENDLESS = floats(0, (2**40, 2), (0, 1))  # every one of its 2^40 rows is the same two numbers
 MALFORMED = {
     "beyond its storage": tf.program({"w": floats(0, (5, 5), (5, 1))}),
     "offset beyond": tf.program({"w": floats(24, (1,), (1,))}),
@@ -167,6 +167,13 @@ MALFORMED = {
     "storage too small": tf.program({"w": tf.tensor("Double", "0", 24, 0, (2,), (1,))}),
     "true as a size": tf.program({"w": tf.REBUILD + b"(" + tf.storage("Float", "0", 24)
                                   + b"K\x00\x88\x85K\x01\x85\x89NtR"}),
+    "an endless size": tf.program({"w": tf.REBUILD + b"(" + tf.storage("Float", "0", 24)
+                                   + b"K\x00" + ENDLESS + b"K\x01\x85\x89NtR"}),
+    "an endless dict": tf.program({"w": tf.name("collections", "OrderedDict") + ENDLESS
+                                   + b"\x85R"}),
+    "an endless storage": tf.program({"w": ENDLESS + b"Q"}),
+    "an endless row": tf.program({"w": b"(" + ENDLESS + b"NNNNtQ"}),
+    "many axes": tf.program({"w": floats(0, (1,) * 33, (1,) * 33)}),
     "no tensor": tf.program({"w": tf.REBUILD + b")R"}),
     "a parameter of nothing": tf.program({"w": tf.name("torch._utils", "_rebuild_parameter")
                                           + b"N\x85R"}),

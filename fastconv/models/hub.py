@@ -17,6 +17,7 @@ from fastconv.version import __version__
 PREFIX = "hf-hub:"
 # as timm and transformers publish weights, the first one that there is
 FILES = ("model.safetensors", "pytorch_model.bin")
+ATTEMPTS = 100  # of a download that gets on a little each time
 ADDRESS = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 
 
@@ -124,15 +125,21 @@ def _download(hub, address, name, found, blob):
         if blob.exists():
             return
         with open(part, "ab") as file:
-            if found.size is not None and file.tell() > found.size:
-                file.seek(0)
-                file.truncate()
-            try:
-                http_get(
-                    url, file, resume_size=file.tell(), headers=headers, expected_size=found.size
-                )
-            except Exception as error:
-                raise _unreachable(hub, address, url, error) from error
+            for _ in range(ATTEMPTS):
+                if found.size is not None and file.tell() > found.size:
+                    file.seek(0)  # what was sent did not go on where the part ended
+                    file.truncate()
+                before = file.tell()
+                try:
+                    http_get(
+                        url, file, resume_size=before, headers=headers, expected_size=found.size
+                    )
+                    break
+                except Exception as error:
+                    if file.tell() == before:
+                        raise _unreachable(hub, address, url, error) from error
+            else:
+                raise _unreachable(hub, address, url, "it broke off again and again")
             file.flush()
             os.fsync(file.fileno())
         if not _is_right(part, found.etag):
@@ -159,8 +166,9 @@ def _is_right(path, etag):
 
 
 def _unreachable(hub, address, url, error):
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else error
     return DownloadError(
-        f"create_model: {url} could not be had ({type(error).__name__}: {error}), and the cache"
+        f"create_model: {url} could not be had ({reason}), and the cache"
         f" {hub.constants.HF_HUB_CACHE} does not have it. "
         + _by_hand(address, hub.constants.ENDPOINT)
     )

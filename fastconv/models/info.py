@@ -37,5 +37,10 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
+    @property
+    def crop_fraction(self) -> float:
+        """How much of the shorter side is seen: timm's crop_pct."""
+        return self.crop / self.resize
+
 
 IMAGENET = Preprocessing(resize=256, crop=224)

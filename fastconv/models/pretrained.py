@@ -4,8 +4,12 @@
     "hf-hub:timm/NAME"         that repository on the hub (models/hub.py)
     "x.safetensors", "x.pth"   a file; of PyTorch's (models/torch_file.py) nothing is run
 
-What may differ between file and network: the names that others give the same layers (`key_map` of
-the network's class), a head of another size, the number of input channels. All else must fit.
+What may differ between file and network: the names that others give the same layers, a head of
+another size, the number of input channels. All else must fit.
+
+Names are data beside the family: `key_map` of the network's class, pairs of a regular expression
+and a replacement (text, or a function of the match where numbers shift), applied in order to every
+key that the network does not have itself.
 """
 
 import logging
@@ -49,8 +53,6 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
         fit.adapt_first_layer()
         fit.leave_auxiliary_heads()
         fit.leave_head(strict_head)
-    for note in fit.warnings:
-        log.warning("create_model: %s: %s", entry.name, note)
     report = load(
         model,
         fit.arrays,
@@ -59,6 +61,8 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
         foreign=lambda module, name: None if fit.ours else module.torch_view(name),
         optional=lambda key: key in fit.fresh or key.rpartition(".")[2] == OPTIONAL,
     )
+    for note in fit.warnings:
+        log.warning("create_model: %s: %s", entry.name, note)
     return report._replace(
         unexpected=tuple(key for key in fit.unused if key not in fit.fresh),
         fresh=tuple(fit.fresh),
@@ -159,12 +163,14 @@ class Fit:
             array, wanted = self.arrays.get(key), self.wanted[key]
             if array is None or array.ndim != 4 or array.shape == wanted:
                 continue
+            if array.shape != (*wanted[:axis], array.shape[axis], *wanted[axis + 1 :]):
+                continue  # more than the channels differs: refused later
             old, new = array.shape[axis], wanted[axis]
             each = array.mean(axis, keepdims=True, dtype="float32") * np.float32(old / new)
             self.arrays[key] = np.repeat(each, new, axis)
             self.warnings.append(
-                f"in_channels={new}: {key} of the file has {old} input channels; their mean, times"
-                f" {old}/{new}, went to each of the {new}"
+                f"in_channels={new}: {key} of the file has {old} input channels; every one of ours"
+                f" is their mean times {old}/{new}"
             )
 
     def leave_auxiliary_heads(self):
