@@ -12,8 +12,16 @@ import fastconv as fc
 from fastconv.models import create_model, list_models, model_info
 from tests.model_facts import PEERS
 from tests.parity_table import PROPERTY
-from tests.peers.parity import compare, length, load_state, perturbed, small_shape, torch_state
-from tests.peers.peer_networks import COMPARED, build, our_key, without_randomness
+from tests.peers.parity import (
+    compare,
+    in_shape,
+    length,
+    load_state,
+    perturbed,
+    small_shape,
+    torch_state,
+)
+from tests.peers.peer_networks import COMPARED, build, comparable, our_key
 
 torch = pytest.importorskip("torch")
 
@@ -73,7 +81,7 @@ def checked(name, record_property, **options):
     x = rng.standard_normal(shape).astype("float32")
     labels = rng.integers(0, classes, shape[0])
     perturbed(ours, x, rng)
-    peer = without_randomness(build(name, classes, **options))
+    peer = comparable(build(name, classes, **options))
     keys = keys_of(name, peer)
     load_state(peer, torch_state(ours, keys))
     parity = compare(name, ours, peer, keys, x, labels)
@@ -112,7 +120,9 @@ def test_weights_travel_here_and_back(name):
     keys = keys_of(name, theirs)
     with fc.nn.init.skipped():
         ours = create_model(name, num_classes=classes)
-    fc.load_torch_state_dict(ours, {keys[k]: v.numpy() for k, v in state.items() if k in keys})
+    shapes = {key: array.shape for key, array in fc.to_torch_state_dict(ours).items()}
+    arrays = {keys[k]: in_shape(v.numpy(), shapes[keys[k]]) for k, v in state.items() if k in keys}
+    fc.load_torch_state_dict(ours, arrays)
     back = build(name, classes).eval()
     load_state(back, torch_state(ours, keys))
     arrived = back.state_dict()
