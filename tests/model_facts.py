@@ -30,7 +30,6 @@ CHECKPOINTS = {
 #   STAGES_OF    the same for one network: our name -> STAGES
 #   DETAILS      our name -> details in which the facts are not the paper's network, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
-#   PEERS        our name -> "torchvision:NAME" or "timm:NAME", the same network there
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 
