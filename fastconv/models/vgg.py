@@ -72,9 +72,10 @@ class VGG(nn.Module):
         self.features = FusedSequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(map_size)
         self.flatten = nn.Flatten()
-        self.classifier = (
-            nn.Sequential(
-                nn.Linear((map_size, map_size, in_channels), hidden),
+        features = (map_size, map_size, in_channels)
+        if hidden:
+            self.classifier = nn.Sequential(
+                nn.Linear(features, hidden),
                 nn.ReLU(),
                 nn.Dropout(dropout),
                 nn.Linear(hidden, hidden),
@@ -82,9 +83,8 @@ class VGG(nn.Module):
                 nn.Dropout(dropout),
                 classifier(hidden, num_classes),
             )
-            if hidden
-            else classifier((map_size, map_size, in_channels), num_classes)
-        )
+        else:
+            self.classifier = classifier(features, num_classes)
         for module in self.modules():  # as torchvision
             if isinstance(module, nn.Conv2d):
                 nn.init.he_normal_(module.weight, mode="fan_out")
