@@ -197,7 +197,7 @@ def test_torchvision_and_back(tmp_path, peers, name, suffix):
         assert torch.equal(value, back.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg11_bn"])
+@pytest.mark.parametrize("name", ["resnet18", LARGE[0]])
 def test_timms_files(tmp_path, peers, name):
     _, timm = peers
     net = randomised(timm.create_model(name, num_classes=7))
