@@ -6,9 +6,6 @@ the lectures by their files. tests/test_lectures_complete.py counts.
 
 import re
 
-import pytest
-
-from fastconv.models import list_models
 from tests.model_facts import DATA
 
 MELBOURNE = "000_0fc4144e4a0eed17.txt"
@@ -23,7 +20,6 @@ _LIST, _NAMED = _FILE.split("## Named without figures\n")
 FACTS = [line for line in _LIST.split("\n") if line.startswith("- ")] + [_NAMED.strip()]
 
 ASSERTED = {}  # fact -> names of the tests
-AWAITED = set()  # networks that a test waits for
 
 
 def find(words):
@@ -37,25 +33,13 @@ def lectures_of(fact):
     return set(re.findall(r"(?<![\d,.])00[0-4](?!\d|,\d)", fact))
 
 
-def fact(words, *lectures, needs=()):
-    """Decorator of the test that asserts the fact with these words, of these lectures (files).
-
-    needs: names of networks; the test is skipped while one of them is not in the zoo.
-    """
+def fact(words, *lectures):
+    """Decorator of the test that asserts the fact with these words, of these lectures (files)."""
     found = find(words)
     assert {file[:3] for file in lectures} == lectures_of(found), found
 
     def mark(test):
         ASSERTED.setdefault(found, []).append(test.__name__)
-        for name in needs:
-            test = waits_for(name)(test)
         return test
 
     return mark
-
-
-def waits_for(name):
-    """Mark: skipped while that network is missing."""
-    if missing := name not in list_models():
-        AWAITED.add(name)
-    return pytest.mark.skipif(missing, reason=f"{name} is not in the zoo yet")

@@ -31,13 +31,10 @@ CHECKPOINTS = {
 #   DETAILS      our name -> details in which the facts are not the paper's network, and why
 #   REPLACED     our name -> other facts that cannot hold for us, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
-<<<<<<< HEAD
 #   PEERS        our name -> the same network elsewhere: "torchvision:NAME" or "timm:NAME"
 #   from_timm    from_timm(key) or from_timm(key, our name) -> our key, or None for what we do not
 #                have; where timm's keys differ
 # and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
-=======
->>>>>>> b01b5b6fe228735ba1ce4a15f9a7d40005d55b5f
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 PEERS = {k: v for m in _families.values() for k, v in getattr(m, "PEERS", {}).items()}

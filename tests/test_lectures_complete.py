@@ -1,9 +1,9 @@
 """Every fact of the lectures' checklist has a test, or a reason here why it cannot have one."""
 
-from tests import lecture_facts, test_lectures, test_lectures_networks, test_lectures_rules
+from tests import test_lectures, test_lectures_networks, test_lectures_rules
 from tests.lecture_facts import ASSERTED, FACTS, find
 
-# the modules fill ASSERTED and AWAITED when they are imported
+# the modules fill ASSERTED when they are imported
 assert test_lectures and test_lectures_rules and test_lectures_networks
 
 # words of a fact that no test can assert: why
@@ -23,14 +23,6 @@ IN_PART = {
     "also SENet, Wide ResNet": "advice on transfer learning: an opinion",
 }
 
-# Networks that tests still wait for. Delete a name when its network comes; delete the set, its test
-# and `needs` of lecture_facts.py when it is empty.
-AWAITED = {
-    "densenet121", "efficientnet_b0", "googlenet_2014", "inception_v4", "mobilenet_v1",
-    "nasnet_mobile", "nin_cifar10", "resnext50_32x4d", "senet154", "shufflenet_v1_g3",
-    "wide_resnet50_2", "zfnet",
-}  # fmt: skip
-
 
 def test_every_fact_is_asserted_or_has_a_reason():
     unasserted = {find(words) for words in NOT_ASSERTABLE}
@@ -39,7 +31,3 @@ def test_every_fact_is_asserted_or_has_a_reason():
     print(f"{len(FACTS)} facts: {len(ASSERTED)} asserted, {len(IN_PART)} of them in part;")
     print(f"{len(unasserted)} not assertable")
     assert (len(FACTS), len(ASSERTED), len(unasserted)) == (67, 65, 2)
-
-
-def test_only_these_networks_are_awaited():
-    assert lecture_facts.AWAITED == AWAITED

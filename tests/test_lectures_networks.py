@@ -13,7 +13,7 @@ import fastconv as fc
 from fastconv import nn
 from fastconv.models import create_model, list_models, model_info
 from fastconv.models.resnet import BasicBlock, Bottleneck
-from tests.lecture_facts import COMP5329, CS231N, MELBOURNE, SHARIF, WANG, fact, waits_for
+from tests.lecture_facts import COMP5329, CS231N, MELBOURNE, SHARIF, WANG, fact
 from tests.model_facts import in_order, layers, maps, meta_input, traced
 
 RESNETS = (18, 34, 50, 101, 152)
@@ -41,7 +41,7 @@ def on_maps(size, channels, kind, *arguments):
     return y.shape[1:], [r.macs for r in trace.records if r.macs], weights
 
 
-@fact("1x1 branch of naive 3a", MELBOURNE, needs=["googlenet_2014"])
+@fact("1x1 branch of naive 3a", MELBOURNE)
 def test_naive_module_3a():
     shape, macs, weights = on_maps(28, 192, "NaiveInception", 64, 128, 32)
     assert weights == 387_072
@@ -49,13 +49,13 @@ def test_naive_module_3a():
     assert shape == (28, 28, 64 + 128 + 32 + 192)
 
 
-@fact('"Total parameters ~1.7M"', MELBOURNE, needs=["googlenet_2014"])
+@fact('"Total parameters ~1.7M"', MELBOURNE)
 def test_second_naive_module():
     """What the slide's 1.7M is of is not said; the second naive module fits."""
     assert on_maps(28, 416, "NaiveInception", 128, 192, 96)[2] == 1_770_496
 
 
-@fact("naive example on 28x28x256", SHARIF, CS231N, needs=["googlenet_2014"])
+@fact("naive example on 28x28x256", SHARIF, CS231N)
 def test_ops_of_the_naive_module():
     shape, macs, _ = on_maps(28, 256, "NaiveInception", 128, 192, 96)
     assert shape == (28, 28, 672)
@@ -63,7 +63,7 @@ def test_ops_of_the_naive_module():
     assert sum(macs) == 854_196_224
 
 
-@fact('with 64-channel bottlenecks "Total 358M ops"', SHARIF, CS231N, needs=["googlenet_2014"])
+@fact('with 64-channel bottlenecks "Total 358M ops"', SHARIF, CS231N)
 def test_ops_of_the_module_with_bottlenecks():
     shape, macs, _ = on_maps(28, 256, "Inception", 128, 64, 192, 64, 96, 64)
     assert shape == (28, 28, 480)
@@ -73,13 +73,13 @@ def test_ops_of_the_module_with_bottlenecks():
     assert (sum(macs) + 86_704_128) // 10**6 == 358
 
 
-@fact('"28x28x672 = 529k"', CS231N, needs=["googlenet_2014"])
+@fact('"28x28x672 = 529k"', CS231N)
 def test_values_that_the_naive_module_gives():
     # the slide says 529k
     assert prod(on_maps(28, 256, "NaiveInception", 128, 192, 96)[0]) == 526_848
 
 
-@fact("Keras module, 256 in, four towers of 64", WANG, needs=["googlenet_2014"])
+@fact("Keras module, 256 in, four towers of 64", WANG)
 def test_keras_module():
     with fc.Trace(meta=True):
         module = inception("Inception", 256, 64, 64, 64, 64, 64, 64)
@@ -90,7 +90,7 @@ def test_keras_module():
 # ---- GoogLeNet
 
 
-@fact("112x112x64, 56x56x64, 56x56x192", MELBOURNE, needs=["googlenet_2014"])
+@fact("112x112x64, 56x56x64, 56x56x192", MELBOURNE)
 def test_googlenet_stages():
     table = ((112, 64), (56, 64), (56, 192), (28, 192), (28, 256), (28, 480), (14, 480))
     table += ((14, 512), (14, 512), (14, 512), (14, 528), (14, 832), (7, 832), (7, 832))
@@ -100,7 +100,7 @@ def test_googlenet_stages():
     assert sum((1, 0, 2, 0, 2 * 9, 0, 0, 1)) == 22
 
 
-@fact('"only 5 million parameters, 12x less', SHARIF, CS231N, WANG, needs=["googlenet_2014"])
+@fact('"only 5 million parameters, 12x less', SHARIF, CS231N, WANG)
 def test_googlenet_parameters():
     # the slides say 5 million, 12 times less than AlexNet, 27 times less than VGG-16
     ours = parameters("googlenet_2014")
@@ -111,7 +111,7 @@ def test_googlenet_parameters():
     assert [round(r, 1) for r in ratios] == [8.7, 19.8]
 
 
-@fact("22 layers with weights (parallel branches", CS231N, WANG, needs=["googlenet_2014"])
+@fact("22 layers with weights (parallel branches", CS231N, WANG)
 def test_googlenet_layers():
     convolutions = len(layers("googlenet_2014", nn.Conv2d))
     # a module has 6, two of them one behind the other
@@ -132,7 +132,7 @@ def test_googlenet_layers():
     assert head == ["AvgPool2d", "Conv2d", "Linear", "Linear"]
 
 
-@fact("top-5 `6.7%` (7-model ensemble", MELBOURNE, CS231N, needs=["googlenet_2014"])
+@fact("top-5 `6.7%` (7-model ensemble", MELBOURNE, CS231N)
 def test_googlenet_result():
     told = [a for a in model_info("googlenet_2014").accuracy if "7 models" in a.what]
     assert [round(100 - a.top5, 2) for a in told] == [6.67]
@@ -220,7 +220,7 @@ def test_resnet_depth(depth):
     assert depth != 152 or (convolutions, convolutions - projections) == (155, 151)
 
 
-@fact("ResNeXt: g parallel paths", SHARIF, needs=["resnext50_32x4d"])
+@fact("ResNeXt: g parallel paths", SHARIF)
 def test_resnext_paths():
     """32 paths as groups of the 3x3 convolution, joined by the last 1x1 of the block."""
     convolutions = layers("resnext50_32x4d", nn.Conv2d)
@@ -236,7 +236,7 @@ DEPTHS = {"alexnet_2012": 8, "vgg19": 19, "googlenet_2014": 22, "resnet152": 152
 
 
 @fact("top-5 table AlexNet 8 layers", MELBOURNE)
-@pytest.mark.parametrize("name", [pytest.param(n, marks=waits_for(n)) for n in DEPTHS])
+@pytest.mark.parametrize("name", DEPTHS)
 def test_layers_one_behind_the_other(name):
     """The longest way from the image to the logits, counted in layers with weights."""
     counted = len(layers(name, nn.Conv2d | nn.Linear))
@@ -247,7 +247,7 @@ def test_layers_one_behind_the_other(name):
 # ---- MobileNet
 
 
-@fact("about `4M` parameters: keras total", WANG, needs=["mobilenet_v1"])
+@fact("about `4M` parameters: keras total", WANG)
 def test_mobilenet_parameters():
     norms = layers("mobilenet_v1", nn.BatchNorm2d)
     running = sum(m.running_mean.size + m.running_var.size for m in norms)
@@ -255,7 +255,7 @@ def test_mobilenet_parameters():
     assert parameters("mobilenet_v1") + running == 4_253_864
 
 
-@fact("keras defaults alpha 1.0", WANG, needs=["mobilenet_v1"])
+@fact("keras defaults alpha 1.0", WANG)
 def test_mobilenet_arguments():
     with fc.Trace(meta=True):
         options = {"alpha": 1.0, "depth_multiplier": 1, "dropout": 1e-3, "num_classes": 1000}
@@ -265,7 +265,7 @@ def test_mobilenet_arguments():
     assert parameters("mobilenet_v1", alpha=0.5) < parameters("mobilenet_v1") / 3
 
 
-@fact('"SeparableConv2D can be used to build MobileNet"', WANG, needs=["mobilenet_v1"])
+@fact('"SeparableConv2D can be used to build MobileNet"', WANG)
 def test_mobilenet_has_more_between_depthwise_and_1x1():
     # the slide builds it of SeparableConv2D, which has nothing between the two
     separable = list(nn.SeparableConv2d(4, 8, 3).modules())
@@ -289,7 +289,7 @@ NAMED = {
 
 
 @fact("also SENet, Wide ResNet", MELBOURNE, SHARIF, CS231N)
-@pytest.mark.parametrize("name", [pytest.param(n, marks=waits_for(n)) for n in NAMED])
+@pytest.mark.parametrize("name", NAMED)
 def test_named_architectures_are_here(name):
     assert name in list_models()
     assert model_info(name).architecture.name == NAMED[name]

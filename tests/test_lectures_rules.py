@@ -171,7 +171,7 @@ def test_ops_with_a_reduction_to_16_channels():
     assert conv_macs(32, 200, (1, 16), (5, 32)) == 16_384_000
 
 
-@fact("NiN uses 1x1 convolutions", SHARIF, needs=["nin_cifar10"])
+@fact("NiN uses 1x1 convolutions", SHARIF)
 def test_nin_has_no_linear_layers():
     assert not layers("nin_cifar10", nn.Linear)
     assert any(m.weight.shape[1:3] == (1, 1) for m in layers("nin_cifar10", nn.Conv2d))
