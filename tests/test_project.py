@@ -146,6 +146,17 @@ def test_extra_exists(extra):
     assert PYPROJECT["project"]["optional-dependencies"][extra]
 
 
+def test_setup_installs_torchvision_and_timm_alone():
+    """Pinned, and without what they ask for: PyPI's would bring CUDA along."""
+    probe = (
+        "import sys; sys.path.insert(0, 'tools'); import environment;"
+        "complete, bare = environment.requirements(['test', 'peers']);"
+        "print(*[r.partition('==')[0] for r in bare if '==' in r]);"
+        "print(any('torchvision' in r or 'timm' in r for r in complete))"
+    )
+    assert python(probe).stdout.split() == ["torchvision", "timm", "False"]
+
+
 def test_core_dependencies_are_the_light_ones():
     names = {re.match(r"[\w-]+", d)[0] for d in PYPROJECT["project"]["dependencies"]}
     assert names == {"numpy", "ml_dtypes", "safetensors", "pillow", "rich", "typer"}

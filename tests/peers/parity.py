@@ -77,8 +77,8 @@ def perturbed(model, x, rng):
     for p in model.parameters():
         values = p.numpy()
         if values.size and (values == values.flat[0]).all():  # gamma, beta, biases, layer scale
-            spread = rng.normal(0, 0.2, p.shape)
-            p.copy_(1 + np.clip(spread, -0.5, 0.5) if values.flat[0] == 1 else spread)
+            one = values.flat[0] == 1  # up to 2.5, so that a ReLU6 clips
+            p.copy_(rng.uniform(0.5, 2.5, p.shape) if one else rng.normal(0, 0.2, p.shape))
         elif values.ndim > 1:
             fan_in = values[0].size
             p.copy_(values * np.sqrt(2 / fan_in / np.mean(values**2)))
