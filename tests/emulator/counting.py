@@ -3,7 +3,7 @@
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options
 
-__all__ = ["launches", "sectors", "sectors_per_request", "wavefronts"]
+__all__ = ["counters", "launches", "sectors", "sectors_per_request", "total", "wavefronts"]
 
 
 def _counted(call, read):
@@ -13,11 +13,20 @@ def _counted(call, read):
         return read()
 
 
+def counters(call):
+    """A row for each kernel, space, kind and width of access."""
+    return _counted(call, _emulator.counters)
+
+
+def total(rows, column, **which):
+    """The sum of a column over the rows that have all of these values."""
+    return sum(r[column] for r in rows if all(r[key] == which[key] for key in which))
+
+
 def _moved(call, space, kind, *columns):
     """Sums of the counters' columns. kind: "read" or "write"."""
-    rows = _counted(call, _emulator.counters)
-    rows = [r for r in rows if r["space"] == space and r["kind"] == kind]
-    return tuple(sum(r[column] for r in rows) for column in columns)
+    rows = counters(call)
+    return tuple(total(rows, column, space=space, kind=kind) for column in columns)
 
 
 def sectors(call, kind):

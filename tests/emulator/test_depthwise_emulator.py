@@ -1,31 +1,26 @@
 """Depthwise convolution on CUDA, in the emulator: both rules of correctness, adjointness, epilogue,
 prologue, schedules and memory traffic, for every compiled window and the kernels of any window."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from fastconv.backend.activation import ACTIVATIONS, Activation
-from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
+from fastconv.backend.activation import ACTIVATIONS
+from fastconv.backend.problem import NO_EPILOGUE, Epilogue
 from fastconv.backend.select import backends
-from tests.native.conv2d_case import (
-    DIRECTIONS,
-    SAME,
-    draw,
-    operands,
-    problem,
-    shapes,
-    sum_length,
-    truth,
-)
+from tests.native.conv2d_case import DIRECTIONS, SAME, operands, problem, shapes, truth
 
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options
+from tests.emulator import conv_rules as rules
+from tests.emulator.conv_rules import SCHEDULES
+from tests.emulator.counting import counters, total
 
 C = 1  # of the error bound; stated in csrc/cuda/depthwise/image_kernel.h and fixed_wgrad.h
-SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
 
 
 def depthwise(n, hw, c, rs, stride=(1, 1), pad=(0, 0, 0, 0), dilation=(1, 1)):
@@ -84,127 +79,50 @@ def run(p, direction, a, b, **options):
     return out
 
 
-def epilogue_of(p, rng, act, sums=None):
-    return Epilogue(
-        draw((p.k,), np.float32, rng, True),
-        draw((p.k,), np.float32, rng, True),
-        draw(p.y_shape, np.float32, rng, True),
-        act,
-        sums,
-    )
-
-
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_integers_give_the_bits_of_the_reference(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    np.testing.assert_array_equal(run(p, direction, a, b), truth(p, direction, a, b))
+    rules.assert_integers(run, PROBLEMS[name], direction)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_random_values_stay_within_the_bound_in_every_schedule(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=False)
-    results = []
-    for options in SCHEDULES:
-        with emulator_options(**options):
-            results.append(run(p, direction, a, b))
-    for other in results[1:]:
-        np.testing.assert_array_equal(other, results[0])
-    magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    bound = C * np.sqrt(sum_length(p, direction)) * np.finfo(np.float32).eps * magnitude
-    assert np.all(np.abs(results[0] - truth(p, direction, a, b)) <= bound)
+    rules.assert_bound(run, PROBLEMS[name], direction, C)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_directions_are_adjoint(name):
-    p, rng = PROBLEMS[name], np.random.default_rng(11)
-    x, w, gy = (draw(s, np.float32, rng, True) for s in (p.x_shape, p.w_shape, p.y_shape))
-    inner = [
-        np.vdot(a.astype(np.float64), b)
-        for a, b in (
-            (run(p, "fwd", x, w), gy),
-            (run(p, "dgrad", gy, w), x),
-            (run(p, "wgrad", x, gy), w),
-        )
-    ]
-    assert inner[0] == inner[1] == inner[2]
+    rules.assert_adjoint(run, PROBLEMS[name])
 
 
 @pytest.mark.parametrize("act", ["identity", "relu", "relu6", "hardswish"])
 @pytest.mark.parametrize("name", SUMS)
 def test_epilogue(name, act):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    epilogue = epilogue_of(p, np.random.default_rng(3), Activation(act), sums)
-    wide = Epilogue(*(a.astype(np.float64) for a in epilogue[:3]), epilogue.act, wanted)
-    y, y64 = run(p, "fwd", x, w, epilogue=epilogue), truth(p, "fwd", x, w, epilogue=wide)
-    np.testing.assert_array_equal(sums, wanted)
-    if act == "hardswish":  # a division by 6
-        np.testing.assert_allclose(y, y64, rtol=2 * np.finfo(np.float32).eps)
-    else:
-        np.testing.assert_array_equal(y, y64)
+    rules.assert_epilogue(run, PROBLEMS[name], act)
 
 
 @pytest.mark.parametrize("part", ["scale", "shift", "residual", "act", "sums"])
 @pytest.mark.parametrize("name", ["3x3 stride 2", "3 channels"])
 def test_each_part_of_the_epilogue_alone(name, part):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    whole = epilogue_of(p, np.random.default_rng(3), Activation("relu"), sums)
-    one = NO_EPILOGUE._replace(**{part: getattr(whole, part)})
-    expected = one._replace(sums=wanted) if part == "sums" else one
-    y = run(p, "fwd", x, w, epilogue=one)
-    np.testing.assert_array_equal(y, truth(p, "fwd", x, w, epilogue=expected))
-    if part == "sums":
-        np.testing.assert_array_equal(sums, wanted)
+    rules.assert_part_of_epilogue(run, PROBLEMS[name], part)
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_every_activation_in_epilogue_and_prologue(act):
-    p = PROBLEMS["5x5"]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    rng = np.random.default_rng(5)
-    scale, shift = (draw((p.c,), np.float32, rng, False) for _ in range(2))
-    act = Activation(act, 0.75, 1.25)
-    options = {
-        "epilogue": Epilogue(scale, shift, None, act),
-        "prologue": Prologue(scale, shift, act),
-    }
-    came = run(p, "fwd", x, w, **options)
-    scale, shift = scale.astype(np.float64), shift.astype(np.float64)
-    wide = {"epilogue": Epilogue(scale, shift, None, act), "prologue": Prologue(scale, shift, act)}
-    expected = truth(p, "fwd", x, w, **wide)
-    np.testing.assert_allclose(came, expected, rtol=0, atol=1e-6 * np.max(np.abs(expected)))
+    rules.assert_activation(run, PROBLEMS["5x5"], act, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("act", ["identity", "relu", "relu6"])
 @pytest.mark.parametrize("direction", ["fwd", "wgrad"])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_prologue(name, direction, act):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    rng = np.random.default_rng(9)
-    scale, shift = (draw((p.c,), np.float32, rng, True) for _ in range(2))
-    came = run(p, direction, a, b, prologue=Prologue(scale, shift, Activation(act)))
-    wide = Prologue(scale.astype(np.float64), shift.astype(np.float64), Activation(act))
-    np.testing.assert_array_equal(came, truth(p, direction, a, b, prologue=wide))
+    rules.assert_prologue(run, PROBLEMS[name], direction, act)
 
 
 @pytest.mark.parametrize("name", SUMS)
 def test_sums_of_channels_with_a_large_mean(name):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    shift, sums = np.full((p.k,), 1e4, np.float32), np.full((2, p.k), np.nan)
-    y = run(p, "fwd", x, w, epilogue=Epilogue(shift=shift, sums=sums))
-    t = y.astype(np.float64).reshape(-1, p.k)
-    np.testing.assert_allclose(sums[0], t.sum(0), rtol=1e-9)
-    variance = sums[1] / len(t) - (sums[0] / len(t)) ** 2
-    np.testing.assert_allclose(variance, t.var(0), rtol=1e-4)
+    rules.assert_sums_of_a_large_mean(run, PROBLEMS[name])
 
 
 def test_infinities_stay_where_the_reference_has_them():
@@ -212,19 +130,14 @@ def test_infinities_stay_where_the_reference_has_them():
     x, w = operands(p, "fwd", np.float32, integers=True)
     gy, _ = operands(p, "dgrad", np.float32, integers=True)
     x[0, 3, 4, 5], x[0, 7, 6, 1], w[w == 0], gy[gy == 0] = np.inf, np.nan, 1, 1
-    np.testing.assert_array_equal(run(p, "fwd", x, w), truth(p, "fwd", x, w))
-    np.testing.assert_array_equal(run(p, "wgrad", x, gy), truth(p, "wgrad", x, gy))
+    rules.assert_truth(run, p, "fwd", x, w)
+    rules.assert_truth(run, p, "wgrad", x, gy)
 
 
 @pytest.mark.parametrize("rs", [(3, 3), (2, 2)])
 def test_empty_arrays(rs):
-    for p in (depthwise(0, (5, 6), 4, rs), depthwise(2, (1, 1), 4, rs)._replace(p=0, q=0)):
-        sums = np.full((2, 4), np.nan)
-        x, w, gy = (np.ones(s, np.float32) for s in (p.x_shape, p.w_shape, p.y_shape))
-        assert run(p, "fwd", x, w, epilogue=Epilogue(sums=sums)).size == 0
-        assert not sums.any()
-        assert not run(p, "dgrad", gy, w).any()
-        assert not run(p, "wgrad", x, gy).any()
+    rules.assert_empty(run, depthwise(0, (5, 6), 4, rs))
+    rules.assert_empty(run, depthwise(2, (1, 1), 4, rs)._replace(p=0, q=0))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -233,11 +146,8 @@ def test_empty_arrays(rs):
 def test_global_memory_moves_whole_sectors(direction, size, stride):
     p = depthwise(1, (14, 16), 32, (size, size), (stride, stride), (size // 2,) * 4)
     a, b = operands(p, direction, np.float32, integers=True)
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(p, direction, a, b)
-        rows = [r for r in _emulator.counters() if r["space"] == "global"]
-    main = [r for r in rows if "sum_rows" not in r["kernel"]]
+    rows = counters(lambda: run(p, direction, a, b))
+    main = [r for r in rows if r["space"] == "global" and "sum_rows" not in r["kernel"]]
     assert {r["kind"] for r in main} == {"read", "write"}
     assert {r["bytes"] for r in main if r["kind"] == "write"} == (
         {4} if direction == "wgrad" else {16}
@@ -246,28 +156,10 @@ def test_global_memory_moves_whole_sectors(direction, size, stride):
         assert row["ideal"] >= 0.9 * row["transfers"], row
 
 
-def between_vectors(a):
-    """A copy that begins 4 bytes behind a multiple of 16."""
-    buffer = np.empty(a.nbytes + 32, np.uint8)
-    start = 4 + -buffer.ctypes.data % 16
-    view = buffer[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
-    view[...] = a
-    return view
-
-
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", ["3x3", "dilated"])
 def test_arrays_that_vectors_do_not_fit(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    expected = truth(p, direction, a, b)
-    np.testing.assert_array_equal(run(p, direction, between_vectors(a), b), expected)
-    np.testing.assert_array_equal(run(p, direction, a, between_vectors(b)), expected)
-    if direction == "fwd":
-        scale, sums = between_vectors(np.ones(p.k, np.float32)), np.full((2, p.k), np.nan)
-        came = run(p, direction, a, b, epilogue=Epilogue(scale=scale, sums=sums))
-        np.testing.assert_array_equal(came, expected)
-        np.testing.assert_array_equal(sums[1], np.sum(expected.reshape(-1, p.k) ** 2, 0))
+    rules.assert_unaligned(run, PROBLEMS[name], direction)
 
 
 @pytest.mark.parametrize("c", [64, 30])
@@ -312,13 +204,10 @@ def test_the_steps_of_the_ladder(step, name):
 def test_each_step_of_the_ladder_moves_less_than_the_one_before():
     p = depthwise(1, (14, 16), 32, (3, 3), pad=SAME)
     x, w = operands(p, "fwd", np.float32, integers=True)
-    requests, sectors = [], []
+    y, requests, sectors = np.empty(p.y_shape, np.float32), [], []
     for step in (1, 2, 3, 4):
-        _emulator.reset_counters()
-        with emulator_options(count=True):
-            _emulator.ladder_depthwise(step, x, w, np.empty(p.y_shape, np.float32), p, 0)
-            rows = [r for r in _emulator.counters() if r["space"] == "global"]
-        requests.append(sum(r["requests"] for r in rows))
-        sectors.append(sum(r["transfers"] for r in rows))
+        rows = counters(partial(_emulator.ladder_depthwise, step, x, w, y, p, 0))
+        requests.append(total(rows, "requests", space="global"))
+        sectors.append(total(rows, "transfers", space="global"))
     assert requests == sorted(requests, reverse=True)
     assert sectors == sorted(sectors, reverse=True)

@@ -4,31 +4,24 @@ reach of tails, blocks and alignment; epilogue, prologue, infinities; memory tra
 import numpy as np
 import pytest
 
-from fastconv.backend.activation import ACTIVATIONS, Activation
-from fastconv.backend.problem import Epilogue, Prologue
+from fastconv.backend.activation import ACTIVATIONS
+from fastconv.backend.problem import Epilogue
 from fastconv.backend.select import backends
-from tests.native.conv2d_case import (
-    DIRECTIONS,
-    SAME,
-    draw,
-    operands,
-    problem,
-    sum_length,
-    truth,
-)
+from tests.native.conv2d_case import DIRECTIONS, SAME, operands, problem, sum_length
 from tests.native.conv2d_case import run as run_algorithm
 
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
-from fastconv.backend.emulator import emulator_options, emulator_table
+from fastconv.backend.emulator import emulator_table
+from tests.emulator import conv_rules as rules
+from tests.emulator.counting import counters, total
 from tests.emulator.traffic import unaligned
 
 TABLE = emulator_table()
 
 C = 1  # of the error bound; stated in csrc/cuda/grouped/image_kernel.h and wgrad_kernel.h
-SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
 
 
 def grouped(n, hw, groups, c, k=None, stride=1, pad=SAME):
@@ -88,10 +81,6 @@ def run(p, direction, a, b, **options):
     return run_algorithm(TABLE, p, direction, "grouped", a, b, **options)
 
 
-def wide(arrays):
-    return [a if a is None else a.astype(np.float64) for a in arrays]
-
-
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_it_is_the_first_choice(name):
     p = PROBLEMS[name]
@@ -123,119 +112,51 @@ def test_what_does_not_fit_goes_elsewhere(p):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_integers_give_the_bits_of_the_reference(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    np.testing.assert_array_equal(run(p, direction, a, b), truth(p, direction, a, b))
+    rules.assert_integers(run, PROBLEMS[name], direction)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_random_values_stay_within_the_bound_in_every_schedule(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=False)
-    results = []
-    for options in SCHEDULES:
-        for eager in (False, True):
-            with emulator_options(eager_copies=eager, **options):
-                results.append(run(p, direction, a, b))
-    for other in results[1:]:
-        np.testing.assert_array_equal(other, results[0])
-    magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    bound = C * np.sqrt(sum_length(p, direction)) * np.finfo(np.float32).eps * magnitude
-    assert np.all(np.abs(results[0] - truth(p, direction, a, b)) <= bound)
+    schedules = rules.SCHEDULES_OF_COPIES
+    rules.assert_bound(run, PROBLEMS[name], direction, C, schedules=schedules)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_directions_are_adjoint(name):
-    p, rng = PROBLEMS[name], np.random.default_rng(11)
-    x, w, gy = (draw(s, np.float32, rng, True) for s in (p.x_shape, p.w_shape, p.y_shape))
-    inner = [
-        np.vdot(a.astype(np.float64), b)
-        for a, b in (
-            (run(p, "fwd", x, w), gy),
-            (run(p, "dgrad", gy, w), x),
-            (run(p, "wgrad", x, gy), w),
-        )
-    ]
-    assert inner[0] == inner[1] == inner[2]
-
-
-def epilogue_of(p, rng, act, sums=None):
-    scale, shift, residual = (draw(s, np.float32, rng, True) for s in ((p.k,), (p.k,), p.y_shape))
-    return Epilogue(scale, shift, residual, act, sums)
+    rules.assert_adjoint(run, PROBLEMS[name])
 
 
 @pytest.mark.parametrize("act", ["identity", "relu6", "hardswish"])
 @pytest.mark.parametrize("name", [*SUMS, "empty batch"])
 def test_epilogue(name, act):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    epilogue = epilogue_of(p, np.random.default_rng(3), Activation(act), sums)
-    y = run(p, "fwd", x, w, epilogue=epilogue)
-    y64 = truth(p, "fwd", x, w, epilogue=Epilogue(*wide(epilogue[:3]), epilogue.act, wanted))
-    np.testing.assert_array_equal(sums, wanted)
-    # a division by 6
-    np.testing.assert_allclose(y, y64, rtol=2 * np.finfo(np.float32).eps * (act == "hardswish"))
+    rules.assert_epilogue(run, PROBLEMS[name], act)
 
 
 @pytest.mark.parametrize("part", ["scale", "shift", "residual", "act", "sums"])
 def test_each_part_of_the_epilogue_alone(part):
-    p = PROBLEMS["8 per group, stride 2"]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    whole = epilogue_of(p, np.random.default_rng(3), Activation("relu"), sums)
-    one = Epilogue()._replace(**{part: getattr(whole, part)})
-    expected = one._replace(sums=wanted) if part == "sums" else one
-    y = run(p, "fwd", x, w, epilogue=one)
-    np.testing.assert_array_equal(y, truth(p, "fwd", x, w, epilogue=expected))
-    if part == "sums":
-        np.testing.assert_array_equal(sums, wanted)
+    rules.assert_part_of_epilogue(run, PROBLEMS["8 per group, stride 2"], part)
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 @pytest.mark.parametrize("name", ["4 per group", "8 per group, stride 2"])
 def test_every_activation_in_epilogue_and_prologue(name, act):
     p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    rng, act = np.random.default_rng(5), Activation(act, 0.75, 1.25)
-    after, before = ([draw((n,), np.float32, rng, False) for _ in range(2)] for n in (p.k, p.c))
-    options = {"epilogue": Epilogue(*after, None, act), "prologue": Prologue(*before, act)}
-    came = run(p, "fwd", x, w, **options)
-    options = {
-        "epilogue": Epilogue(*wide(after), None, act),
-        "prologue": Prologue(*wide(before), act),
-    }
-    expected = truth(p, "fwd", x, w, **options)
     # sums of several are rounded, and some activations end at 1
-    largest = max(4, np.max(np.abs(expected)))
-    bound = C * np.sqrt(sum_length(p, "fwd")) * np.finfo(np.float32).eps * largest
-    np.testing.assert_allclose(came, expected, rtol=0, atol=bound)
+    tolerance = C * np.sqrt(sum_length(p, "fwd")) * np.finfo(np.float32).eps
+    rules.assert_activation(run, p, act, tolerance, least=4)
 
 
 @pytest.mark.parametrize("act", ["identity", "relu"])
 @pytest.mark.parametrize("direction", ["fwd", "wgrad"])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_prologue(name, direction, act):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    rng = np.random.default_rng(9)
-    scale, shift = (draw((p.c,), np.float32, rng, True) for _ in range(2))
-    came = run(p, direction, a, b, prologue=Prologue(scale, shift, Activation(act)))
-    expected = Prologue(*wide((scale, shift)), Activation(act))
-    np.testing.assert_array_equal(came, truth(p, direction, a, b, prologue=expected))
+    rules.assert_prologue(run, PROBLEMS[name], direction, act)
 
 
 @pytest.mark.parametrize("name", SUMS[:3])
 def test_sums_of_channels_with_a_large_mean(name):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    shift, sums = np.full((p.k,), 1e4, np.float32), np.full((2, p.k), np.nan)
-    y = run(p, "fwd", x, w, epilogue=Epilogue(shift=shift, sums=sums))
-    t = y.astype(np.float64).reshape(-1, p.k)
-    np.testing.assert_allclose(sums[0], t.sum(0), rtol=1e-9)
-    variance = sums[1] / len(t) - (sums[0] / len(t)) ** 2
-    np.testing.assert_allclose(variance, t.var(0), rtol=1e-4)
+    rules.assert_sums_of_a_large_mean(run, PROBLEMS[name])
 
 
 @pytest.mark.parametrize(
@@ -247,39 +168,20 @@ def test_infinities_stay_where_the_reference_has_them(name):
     gy, _ = operands(p, "dgrad", np.float32, integers=True)
     w[w == 0] = gy[gy == 0] = 1
     x[0, 0, -1, 5], x[-1, -1, 6, 1], x[0, 0, 3, -1] = np.inf, np.nan, -np.inf
-    np.testing.assert_array_equal(run(p, "fwd", x, w), truth(p, "fwd", x, w))
-    np.testing.assert_array_equal(run(p, "wgrad", x, gy), truth(p, "wgrad", x, gy))
+    rules.assert_truth(run, p, "fwd", x, w)
+    rules.assert_truth(run, p, "wgrad", x, gy)
     gy[0, 0, -1, 2], gy[-1, -1, 0, 4] = np.inf, np.nan
-    np.testing.assert_array_equal(run(p, "dgrad", gy, w), truth(p, "dgrad", gy, w))
+    rules.assert_truth(run, p, "dgrad", gy, w)
 
 
 def test_no_output_pixels():
-    p = grouped(2, (1, 1), 2, 4)._replace(p=0, q=0)
-    x, w, gy = (np.ones(s, np.float32) for s in (p.x_shape, p.w_shape, p.y_shape))
-    sums = np.full((2, p.k), np.nan)
-    assert run(p, "fwd", x, w, epilogue=Epilogue(sums=sums)).size == 0
-    assert not sums.any()
-    assert not run(p, "dgrad", gy, w).any()
-    assert not run(p, "wgrad", x, gy).any()
+    rules.assert_empty(run, grouped(2, (1, 1), 2, 4)._replace(p=0, q=0))
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", ["4 per group", "8 to 4, stride 2"])
 def test_arrays_that_vectors_do_not_fit(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    expected = truth(p, direction, a, b)
-    np.testing.assert_array_equal(run(p, direction, unaligned(a), b), expected)
-    np.testing.assert_array_equal(run(p, direction, a, unaligned(b)), expected)
-    if direction != "fwd":
-        return
-    for part in ("scale", "shift", "residual"):
-        shape = p.y_shape if part == "residual" else (p.k,)
-        neutral = unaligned(np.full(shape, float(part == "scale"), np.float32))
-        sums = np.full((2, p.k), np.nan)
-        came = run(p, direction, a, b, epilogue=Epilogue(sums=sums)._replace(**{part: neutral}))
-        np.testing.assert_array_equal(came, expected)
-        np.testing.assert_array_equal(sums[1], np.sum(expected.reshape(-1, p.k) ** 2, 0))
+    rules.assert_unaligned(run, PROBLEMS[name], direction)
 
 
 def test_the_workspace_is_enough_for_arrays_that_vectors_do_not_fit():
@@ -311,33 +213,22 @@ def test_blocks_that_do_several_tiles():
 # ---- memory traffic
 
 
-def counted(p, direction):
-    """{(space, kind): (sum of needed transfers over transfers, widths)} of the product kernels."""
-    a, b = operands(p, direction, np.float32, integers=True)
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(p, direction, a, b)
-        rows = [r for r in _emulator.counters() if "grouped" in r["kernel"]]
-    return {
-        key: (
-            sum(r["ideal"] for r in mine) / sum(r["transfers"] for r in mine),
-            {r["bytes"] for r in mine},
-        )
-        for key in {(r["space"], r["kind"]) for r in rows}
-        for mine in [[r for r in rows if (r["space"], r["kind"]) == key]]
-    }
+def needed_of(rows, **which):
+    return total(rows, "ideal", **which) / total(rows, "transfers", **which)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_memory_moves_whole_sectors_in_vectors(name, direction):
-    found = counted(LAYERS[name], direction)
+    p = LAYERS[name]
+    a, b = operands(p, direction, np.float32, integers=True)
+    rows = [r for r in counters(lambda: run(p, direction, a, b)) if "grouped" in r["kernel"]]
+    vectors = [r for r in rows if (r["space"], r["kind"]) != ("shared", "write")]
+    assert {r["bytes"] for r in vectors} == {16}
     for kind in ("read", "write"):
-        needed, widths = found["global", kind]
-        assert widths == {16}
+        needed = needed_of(rows, space="global", kind=kind)
         assert needed >= 0.94, (kind, needed)
-    needed, widths = found["shared", "read"]
-    assert widths == {16}
-    assert needed >= SHARED_READS.get(name, 1)
+    assert needed_of(rows, space="shared", kind="read") >= SHARED_READS.get(name, 1)
     # weights are stored without conflicts; sums of the gradient once per block, with some
-    assert found["shared", "write"][0] >= (0.25 if direction == "wgrad" else 1)
+    least = 0.25 if direction == "wgrad" else 1
+    assert needed_of(rows, space="shared", kind="write") >= least

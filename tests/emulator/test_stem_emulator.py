@@ -4,23 +4,24 @@ adjointness, epilogue, prologue, schedules, and what is moved beside the implici
 import numpy as np
 import pytest
 
-from fastconv.backend.activation import ACTIVATIONS, Activation
-from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
+from fastconv.backend.activation import ACTIVATIONS
+from fastconv.backend.problem import Epilogue
 from fastconv.backend.select import backends
 from fastconv.errors import AlgorithmError
-from tests.native.conv2d_case import SAME, draw, operands, problem, run, sum_length, truth
+from tests.native.conv2d_case import SAME, draw, operands, problem, run, truth
 
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
-from fastconv.backend.emulator import emulator_options, emulator_table
+from fastconv.backend.emulator import emulator_table
+from tests.emulator import conv_rules as rules
+from tests.emulator.counting import counters, total
 from tests.emulator.traffic import unaligned
 
 TABLE = emulator_table()
 
 C = 1  # of the error bound; stated in csrc/cuda/stem/fwd.cu and wgrad.cu
-SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
 DIRECTIONS = ("fwd", "wgrad")
 
 PROBLEMS = {
@@ -84,39 +85,18 @@ def test_what_does_not_fit(p):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_integers_give_the_bits_of_the_reference(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    np.testing.assert_array_equal(stem(p, direction, a, b), truth(p, direction, a, b))
+    rules.assert_integers(stem, PROBLEMS[name], direction)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_random_values_stay_within_the_bound_in_every_schedule(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=False)
-    results = []
-    for options in SCHEDULES:
-        with emulator_options(**options):
-            results.append(stem(p, direction, a, b))
-    for other in results[1:]:
-        np.testing.assert_array_equal(other, results[0])
-    magnitude = truth(p, direction, np.abs(a), np.abs(b))
-    bound = C * np.sqrt(sum_length(p, direction)) * np.finfo(np.float32).eps * magnitude
-    assert np.all(np.abs(results[0] - truth(p, direction, a, b)) <= bound)
+    rules.assert_bound(stem, PROBLEMS[name], direction, C)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_directions_are_adjoint(name):
-    p, rng = PROBLEMS[name], np.random.default_rng(11)
-    x, w, gy = (draw(s, np.float32, rng, True) for s in (p.x_shape, p.w_shape, p.y_shape))
-    fwd = np.vdot(stem(p, "fwd", x, w).astype(np.float64), gy)
-    assert fwd == np.vdot(stem(p, "wgrad", x, gy).astype(np.float64), w)
-
-
-def epilogue_of(p, act, sums=None):
-    rng = np.random.default_rng(3)
-    scale, shift, residual = (draw(s, np.float32, rng, True) for s in ((p.k,), (p.k,), p.y_shape))
-    return Epilogue(scale, shift, residual, act, sums)
+    rules.assert_adjoint(stem, PROBLEMS[name], DIRECTIONS)
 
 
 @pytest.mark.parametrize("act", ["identity", "relu6", "hardswish"])
@@ -124,74 +104,31 @@ def epilogue_of(p, act, sums=None):
     "name", ["ResNet", "MobileNet", "AlexNet", "LeNet", "67 output channels", "one pixel"]
 )
 def test_epilogue(name, act):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    epilogue = epilogue_of(p, Activation(act), sums)
-    wide = Epilogue(*(a.astype(np.float64) for a in epilogue[:3]), epilogue.act, wanted)
-    y, y64 = stem(p, "fwd", x, w, epilogue=epilogue), truth(p, "fwd", x, w, epilogue=wide)
-    np.testing.assert_allclose(sums, wanted, rtol=1e-7)
-    if act == "hardswish":  # a division by 6
-        np.testing.assert_allclose(y, y64, rtol=2 * np.finfo(np.float32).eps)
-    else:
-        np.testing.assert_array_equal(y, y64)
+    # a tile's squares are summed in float32: those of long sums take more than its 24 bits
+    rules.assert_epilogue(stem, PROBLEMS[name], act, sums_rtol=1e-7)
 
 
 @pytest.mark.parametrize("part", ["scale", "shift", "residual", "act", "sums"])
 @pytest.mark.parametrize("name", ["VGG", "LeNet"])
 def test_each_part_of_the_epilogue_alone(name, part):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=True)
-    sums, wanted = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    whole = epilogue_of(p, Activation("relu"), sums)
-    one = NO_EPILOGUE._replace(**{part: getattr(whole, part)})
-    expected = one._replace(sums=wanted) if part == "sums" else one
-    y = stem(p, "fwd", x, w, epilogue=one)
-    np.testing.assert_array_equal(y, truth(p, "fwd", x, w, epilogue=expected))
-    if part == "sums":
-        np.testing.assert_array_equal(sums, wanted)
+    rules.assert_part_of_epilogue(stem, PROBLEMS[name], part)
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_every_activation_in_epilogue_and_prologue(act):
-    p = PROBLEMS["asymmetric"]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    rng = np.random.default_rng(5)
-    act = Activation(act, 0.75, 1.25)
-    before, after = ([draw((n,), np.float32, rng, False) for _ in range(2)] for n in (p.c, p.k))
-    came = stem(
-        p, "fwd", x, w, epilogue=Epilogue(*after, None, act), prologue=Prologue(*before, act)
-    )
-    before, after = ([a.astype(np.float64) for a in pair] for pair in (before, after))
-    expected = truth(
-        p, "fwd", x, w, epilogue=Epilogue(*after, None, act), prologue=Prologue(*before, act)
-    )
-    np.testing.assert_allclose(came, expected, rtol=0, atol=1e-6 * np.max(np.abs(expected)))
+    rules.assert_activation(stem, PROBLEMS["asymmetric"], act, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("act", ["identity", "relu6"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_prologue_leaves_the_padding_zero(name, direction, act):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=True)
-    rng = np.random.default_rng(9)
-    scale, shift = (draw((p.c,), np.float32, rng, True) for _ in range(2))
-    came = stem(p, direction, a, b, prologue=Prologue(scale, shift, Activation(act)))
-    wide = Prologue(scale.astype(np.float64), shift.astype(np.float64), Activation(act))
-    np.testing.assert_array_equal(came, truth(p, direction, a, b, prologue=wide))
+    rules.assert_prologue(stem, PROBLEMS[name], direction, act)
 
 
 @pytest.mark.parametrize("name", ["ResNet", "MobileNet", "LeNet", "70 output channels"])
 def test_sums_of_channels_with_a_large_mean(name):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    shift, sums = np.full((p.k,), 1e4, np.float32), np.full((2, p.k), np.nan)
-    y = stem(p, "fwd", x, w, epilogue=Epilogue(shift=shift, sums=sums))
-    t = y.astype(np.float64).reshape(-1, p.k)
-    np.testing.assert_allclose(sums[0], t.sum(0), rtol=1e-9)
-    variance = sums[1] / len(t) - (sums[0] / len(t)) ** 2
-    np.testing.assert_allclose(variance, t.var(0), rtol=1e-4)
+    rules.assert_sums_of_a_large_mean(stem, PROBLEMS[name])
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -202,8 +139,8 @@ def test_infinities_stay_where_the_reference_has_them(stride):
     gy = np.ones(p.y_shape, np.float32)
     w[w == 0] = 1
     x[0, 3, 4, 1], x[0, 9, 6, 2], x[0, 5, 12, 0] = np.inf, np.nan, np.inf
-    np.testing.assert_array_equal(stem(p, "fwd", x, w), truth(p, "fwd", x, w))
-    np.testing.assert_array_equal(stem(p, "wgrad", x, gy), truth(p, "wgrad", x, gy))
+    rules.assert_truth(stem, p, "fwd", x, w)
+    rules.assert_truth(stem, p, "wgrad", x, gy)
 
 
 def test_empty_arrays():
@@ -212,11 +149,7 @@ def test_empty_arrays():
         problem(2, (1, 1), 3, 4, (3, 3))._replace(p=0, q=0),
         problem(1, (5, 5), 3, 0, (3, 3)),
     ):
-        sums = np.full((2, p.k), np.nan)
-        x, w, gy = (np.ones(s, np.float32) for s in (p.x_shape, p.w_shape, p.y_shape))
-        assert stem(p, "fwd", x, w, epilogue=Epilogue(sums=sums)).size == 0
-        assert not sums.any()
-        assert not stem(p, "wgrad", x, gy).any()
+        rules.assert_empty(stem, p, DIRECTIONS)
 
 
 def test_blocks_that_take_several_tiles():
@@ -226,27 +159,25 @@ def test_blocks_that_take_several_tiles():
     y = stem(p, "fwd", x, w, epilogue=Epilogue(sums=sums))
     np.testing.assert_array_equal(y, truth(p, "fwd", x, w, epilogue=Epilogue(sums=wanted)))
     np.testing.assert_array_equal(sums, wanted)
-    np.testing.assert_array_equal(stem(p, "wgrad", x, y), truth(p, "wgrad", x, y))
+    rules.assert_truth(stem, p, "wgrad", x, y)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", ["ResNet", "AlexNet", "LeNet", "4 channels"])
 def test_arrays_that_begin_inside_a_vector_give_the_same_bits(name, direction):
     p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=False)
-    expected = stem(p, direction, a, b)
-    np.testing.assert_array_equal(stem(p, direction, unaligned(a), b), expected)
-    np.testing.assert_array_equal(stem(p, direction, a, unaligned(b)), expected)
+    rules.assert_same_bits_unaligned(stem, p, direction)
     if direction == "wgrad":
         return
+    x, w = operands(p, direction, np.float32, integers=False)
     y = unaligned(np.zeros(p.y_shape, np.float32))
     sums, same = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
     residual = draw(p.y_shape, np.float32, np.random.default_rng(1), False)
     shift = draw((p.k,), np.float32, np.random.default_rng(2), False)
     workspace = np.empty(TABLE.conv2d_workspace(p, "fwd", "stem", np.float32), np.uint8)
     one = Epilogue(shift=unaligned(shift), residual=unaligned(residual), sums=sums)
-    TABLE.conv2d_fwd(a, b, y, p, "stem", workspace, one)
-    expected = stem(p, "fwd", a, b, epilogue=Epilogue(None, shift, residual, sums=same))
+    TABLE.conv2d_fwd(x, w, y, p, "stem", workspace, one)
+    expected = stem(p, "fwd", x, w, epilogue=Epilogue(None, shift, residual, sums=same))
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(sums, same)
 
@@ -257,15 +188,8 @@ def test_arrays_that_begin_inside_a_vector_give_the_same_bits(name, direction):
 def counted(p, direction, algorithm):
     """Of the main kernel, without the sum of splits."""
     a, b = operands(p, direction, np.float32, integers=True)
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(TABLE, p, direction, algorithm, a, b)
-        rows = _emulator.counters()
+    rows = counters(lambda: run(TABLE, p, direction, algorithm, a, b))
     return [r for r in rows if "sum_rows" not in r["kernel"] and "reduce" not in r["kernel"]]
-
-
-def total(rows, column, **which):
-    return sum(r[column] for r in rows if all(r[key] == which[key] for key in which))
 
 
 FULL_TILES = {

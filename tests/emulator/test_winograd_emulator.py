@@ -12,28 +12,29 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.backend import cuda
-from fastconv.backend.activation import ACTIVATIONS, Activation
+from fastconv.backend.activation import ACTIVATIONS
 from fastconv.backend.cuda_cost import winograd_pays
-from fastconv.backend.problem import NO_EPILOGUE, Epilogue, Prologue
+from fastconv.backend.problem import Epilogue
 from fastconv.backend.select import backends
 from fastconv.core.state import overridden
 from fastconv.errors import AlgorithmError
-from tests.native.conv2d_case import SAME, draw, operands, problem, run, shapes, sum_length, truth
-from tests.native.conv_rules import TILES, C, over_tiles
+from tests.native.conv2d_case import SAME, operands, problem, run, shapes, truth
+from tests.native.conv_rules import TILES, C, error_bound
 
 if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options, emulator_table
-from tests.emulator.traffic import unaligned
+from tests.emulator import conv_rules as rules
+from tests.emulator.counting import counters
 
 TABLE = emulator_table()
 
 NAME = "winograd"
 DIRECTIONS = ("fwd", "dgrad")
-SCHEDULES = [{"schedule": "fifo"}, {"schedule": "lifo"}, {"schedule": "random", "seed": 5}]
-EPS = np.finfo(np.float32).eps
+BOUND = {"c": C[NAME], "tile": TILES[NAME]}
+TOLERANCE = 2e-5  # of a largest element: what rounding leaves of results of these sizes
 PROBLEMS = {
     "one tile": problem(1, (4, 4), 8, 32, (3, 3), pad=SAME),
     "one pixel": problem(1, (1, 1), 8, 4, (3, 3), pad=SAME),
@@ -55,19 +56,8 @@ LAYERS = {
 }
 
 
-def bound_of(p, direction, a, b, **options):
-    magnitude = truth(p, direction, np.abs(a), np.abs(b), **options)
-    return C[NAME] * np.sqrt(sum_length(p, direction)) * EPS * over_tiles(magnitude, TILES[NAME])
-
-
-def wide(parts):
-    """An Epilogue or Prologue in float64."""
-    return type(parts)(*(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in parts))
-
-
-def vectors(p, count, seed=3):
-    rng = np.random.default_rng(seed)
-    return [draw((size,), np.float32, rng, False) for size in count]
+def winograd(p, direction, a, b, **options):
+    return run(TABLE, p, direction, NAME, a, b, **options)
 
 
 # ---- values
@@ -76,16 +66,8 @@ def vectors(p, count, seed=3):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_values_stay_within_the_bound_in_every_schedule(name, direction):
-    p = PROBLEMS[name]
-    a, b = operands(p, direction, np.float32, integers=False)
-    came = []
-    for options in SCHEDULES:
-        for eager in (False, True):
-            with emulator_options(eager_copies=eager, **options):
-                came.append(run(TABLE, p, direction, NAME, a, b))
-    assert len({y.tobytes() for y in came}) == 1
-    error = np.abs(came[0] - truth(p, direction, a, b))
-    assert np.all(error <= bound_of(p, direction, a, b))
+    schedules = rules.SCHEDULES_OF_COPIES
+    rules.assert_bound(winograd, PROBLEMS[name], direction, **BOUND, schedules=schedules)
 
 
 @pytest.mark.parametrize("mean", [0, 10])
@@ -96,96 +78,66 @@ def test_layers_keep_what_the_precision_promises(name, direction, mean):
     a, b = operands(p, direction, np.float32, integers=False)
     a = a + np.float32(mean)
     y64 = truth(p, direction, a, b)
-    error = np.abs(run(TABLE, p, direction, NAME, a, b) - y64)
-    assert np.all(error <= bound_of(p, direction, a, b))
+    error = np.abs(winograd(p, direction, a, b) - y64)
+    magnitude = truth(p, direction, np.abs(a), np.abs(b))
+    assert np.all(error <= error_bound(p, direction, magnitude, **BOUND))
     # "default" promises 1e-4
     assert error.max() <= 2e-5 * np.sqrt(np.mean(y64**2))
 
 
 @pytest.mark.parametrize("name", ["tails of rows and columns", "several blocks", "asymmetric"])
 def test_the_directions_are_adjoint(name):
-    p, rng = PROBLEMS[name], np.random.default_rng(11)
-    x, w, gy = (draw(s, np.float32, rng, False) for s in (p.x_shape, p.w_shape, p.y_shape))
-    y, gx = run(TABLE, p, "fwd", NAME, x, w), run(TABLE, p, "dgrad", NAME, gy, w)
-    inner = [np.vdot(a.astype(np.float64), b) for a, b in ((y, gy), (gx, x))]
-    scale = np.linalg.norm(y.astype(np.float64)) * np.linalg.norm(gy.astype(np.float64))
-    assert abs(inner[0] - inner[1]) <= 1e-5 * scale
+    rules.assert_adjoint(winograd, PROBLEMS[name], DIRECTIONS, tolerance=1e-5)
 
 
 # ---- epilogue and prologue
-
-
-def assert_close(p, y, y64):
-    assert np.abs(y - y64).max() <= 2e-5 * max(1, np.abs(y64).max())
 
 
 @pytest.mark.parametrize("act", ["identity", "relu", "silu"])
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("name", ["several blocks", "odd channels", "tails of rows and columns"])
 def test_epilogue(name, residual, act):
-    p, rng = PROBLEMS[name], np.random.default_rng(3)
+    p = PROBLEMS[name]
     x, w = operands(p, "fwd", np.float32, integers=False)
-    scale, shift, other = (draw(s, np.float32, rng, False) for s in ((p.k,), (p.k,), p.y_shape))
-    sums, exact = np.full((2, p.k), np.nan), np.full((2, p.k), np.nan)
-    ours = Epilogue(scale, shift, other if residual else None, Activation(act), sums)
-    y64 = truth(p, "fwd", x, w, epilogue=wide(ours)._replace(sums=exact))
-    y = run(TABLE, p, "fwd", NAME, x, w, epilogue=ours)
-    assert_close(p, y, y64)
+    ours = rules.epilogue_of(p, act, integers=False)
+    if not residual:
+        ours = ours._replace(residual=None)
+    theirs, sums = rules.wide(ours), ours.sums
+    y, y64 = winograd(p, "fwd", x, w, epilogue=ours), truth(p, "fwd", x, w, epilogue=theirs)
+    rules.assert_close(y, y64, TOLERANCE)
+    exact = theirs.sums
     np.testing.assert_allclose(sums, exact, rtol=1e-5, atol=1e-4 * np.abs(exact).max())
     # the sums are those of what is stored
-    plain = run(TABLE, p, "fwd", NAME, x, w, epilogue=Epilogue(scale, shift))
+    plain = winograd(p, "fwd", x, w, epilogue=Epilogue(ours.scale, ours.shift))
     t = plain.astype(np.float64).reshape(-1, p.k)
     rounding = 1e-7 * np.abs(t).sum(0).max()
     np.testing.assert_allclose(sums, [t.sum(0), (t * t).sum(0)], rtol=1e-6, atol=rounding)
     once = sums.copy()
+    sums[...] = np.nan
     with emulator_options(schedule="random", seed=8):
-        run(TABLE, p, "fwd", NAME, x, w, epilogue=ours)
+        winograd(p, "fwd", x, w, epilogue=ours)
     np.testing.assert_array_equal(sums, once)
 
 
 @pytest.mark.parametrize("part", ["scale", "shift", "residual", "act"])
 def test_each_part_of_the_epilogue_alone(part):
-    p = PROBLEMS["tails of channels"]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    rng = np.random.default_rng(3)
-    scale, shift, other = (draw(s, np.float32, rng, False) for s in ((p.k,), (p.k,), p.y_shape))
-    whole = Epilogue(scale, shift, other, Activation("relu"))
-    one = NO_EPILOGUE._replace(**{part: getattr(whole, part)})
-    y64 = truth(p, "fwd", x, w, epilogue=wide(one))
-    assert_close(p, run(TABLE, p, "fwd", NAME, x, w, epilogue=one), y64)
+    rules.assert_part_of_epilogue(winograd, PROBLEMS["tails of channels"], part, TOLERANCE)
 
 
 def test_sums_of_channels_with_a_large_mean():
-    p = PROBLEMS["several blocks"]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    shift, sums = np.full((p.k,), 1e4, np.float32), np.full((2, p.k), np.nan)
-    y = run(TABLE, p, "fwd", NAME, x, w, epilogue=Epilogue(shift=shift, sums=sums))
-    t = y.astype(np.float64).reshape(-1, p.k)
-    np.testing.assert_allclose(sums[0], t.sum(0), rtol=1e-9)
-    variance = sums[1] / len(t) - (sums[0] / len(t)) ** 2
-    np.testing.assert_allclose(variance, t.var(0), rtol=1e-4)
+    rules.assert_sums_of_a_large_mean(winograd, PROBLEMS["several blocks"])
 
 
 @pytest.mark.parametrize(
     "name", ["several blocks", "tails of channels", "asymmetric", "odd channels"]
 )
 def test_prologue_leaves_the_padding_zero(name):
-    p = PROBLEMS[name]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    prologue = Prologue(*vectors(p, (p.c, p.c)), Activation("hardswish"))
-    y64 = truth(p, "fwd", x, w, prologue=wide(prologue))
-    assert_close(p, run(TABLE, p, "fwd", NAME, x, w, prologue=prologue), y64)
+    rules.assert_prologue(winograd, PROBLEMS[name], "fwd", "hardswish", TOLERANCE)
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_every_activation_in_epilogue_and_prologue(act):
-    p = PROBLEMS["asymmetric"]
-    x, w = operands(p, "fwd", np.float32, integers=False)
-    act = Activation(act, 0.75, 1.25)
-    prologue = Prologue(*vectors(p, (p.c, p.c)), act)
-    epilogue = Epilogue(*vectors(p, (p.k, p.k)), None, act)
-    y64 = truth(p, "fwd", x, w, epilogue=wide(epilogue), prologue=wide(prologue))
-    assert_close(p, run(TABLE, p, "fwd", NAME, x, w, epilogue=epilogue, prologue=prologue), y64)
+    rules.assert_activation(winograd, PROBLEMS["asymmetric"], act, TOLERANCE, least=1)
 
 
 # ---- corners
@@ -193,11 +145,7 @@ def test_every_activation_in_epilogue_and_prologue(act):
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_arrays_that_begin_inside_a_vector_give_the_same_bits(direction):
-    p = PROBLEMS["several blocks"]
-    a, b = operands(p, direction, np.float32, integers=False)
-    expected = run(TABLE, p, direction, NAME, a, b)
-    came = run(TABLE, p, direction, NAME, unaligned(a), unaligned(b))
-    np.testing.assert_array_equal(came, expected)
+    rules.assert_same_bits_unaligned(winograd, PROBLEMS["several blocks"], direction)
 
 
 @pytest.mark.parametrize("size", [(0, 5, 5), (2, 1, 1)])
@@ -205,18 +153,14 @@ def test_empty_arrays(size):
     n, h, w = size
     p = problem(n, (h, w), 8, 4, (3, 3)) if h == 1 else problem(n, (h, w), 8, 4, (3, 3), pad=SAME)
     p = p._replace(p=max(p.p, 0), q=max(p.q, 0))
-    sums = np.full((2, 4), np.nan)
-    x, w, gy = (np.ones(s, np.float32) for s in (p.x_shape, p.w_shape, p.y_shape))
-    assert run(TABLE, p, "fwd", NAME, x, w, epilogue=Epilogue(sums=sums)).size == 0
-    assert not sums.any()
-    assert not run(TABLE, p, "dgrad", NAME, gy, w).any()
+    rules.assert_empty(winograd, p, DIRECTIONS)
 
 
 def test_an_infinity_reaches_the_tile_that_reads_it_and_no_other():
     p = problem(1, (12, 12), 4, 4, (3, 3), pad=SAME)
     x, w = operands(p, "fwd", np.float32, integers=False)
     x[0, 0, 0, 1] = np.inf
-    y = run(TABLE, p, "fwd", NAME, x, w)
+    y = winograd(p, "fwd", x, w)
     assert not np.isfinite(y[0, :2, :2]).any()
     assert np.isfinite(y[0, 4:]).all() and np.isfinite(y[0, :, 4:]).all()
 
@@ -241,11 +185,8 @@ def test_refusals():
 def test_loads_and_stores_move_what_they_must(direction):
     p = problem(1, (32, 32), 32, 64, (3, 3), pad=SAME)
     a, b = operands(p, direction, np.float32, integers=False)
-    a, b = (np.ascontiguousarray(array) for array in (a, b))
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(TABLE, p, direction, NAME, a, b)
-        rows = [r for r in _emulator.counters() if "winograd" in r["kernel"]]
+    rows = counters(lambda: winograd(p, direction, a, b))
+    rows = [r for r in rows if "winograd" in r["kernel"]]
     moved = {}
     for row in rows:
         key = ("weights" in row["kernel"], row["space"], row["kind"])

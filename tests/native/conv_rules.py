@@ -28,6 +28,12 @@ def over_tiles(a, side):
     return largest.repeat(side, 1).repeat(side, 2)[:, :p, :q]
 
 
+def error_bound(p, direction, magnitude, c, tile=None, dtype=np.float32):
+    """Of each element. magnitude: the result of the operands' absolute values, in float64."""
+    bound = c * np.sqrt(sum_length(p, direction)) * np.finfo(dtype).eps * magnitude
+    return over_tiles(bound, tile) if tile else bound
+
+
 def findings(p, direction, K, seed=7, dtypes=DTYPES):
     """What is wrong, as text, for each algorithm and dtype; "" where nothing is."""
     rng = np.random.default_rng(seed)
@@ -42,10 +48,9 @@ def findings(p, direction, K, seed=7, dtypes=DTYPES):
     for dtype in dtypes:
         for algorithm in K.conv2d_algorithms(p, direction, np.dtype(dtype)):
             name = f"{direction} {algorithm} {np.dtype(dtype).name}"
-            bound = C.get(algorithm, 1) * np.sqrt(length) * np.finfo(dtype).eps * magnitude
-            if algorithm in TILES:
-                bound = over_tiles(bound, TILES[algorithm])
-            else:
+            c, tile = C.get(algorithm, 1), TILES.get(algorithm)
+            bound = error_bound(p, direction, magnitude, c, tile, dtype)
+            if not tile:
                 came = run(K, p, direction, algorithm, *(a.astype(dtype) for a in whole))
                 wrong = np.sum(came != exact)
                 yield f"{name}: {wrong} integers of {came.size} differ" if wrong else ""
