@@ -6,7 +6,8 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.models import create_model, list_models
-from fastconv.models.efficientnet import EfficientNet, MBConv, Stage, round_channels
+from fastconv.models.blocks import divisible
+from fastconv.models.efficientnet import EfficientNet, MBConv, Stage
 from fastconv.models.efficientnet_v2 import FusedMBConv
 from tests.model_facts import facts, layers
 
@@ -25,10 +26,10 @@ def test_stochastic_depth_grows_from_nothing_but_not_to_its_rate(name):
 
 
 def test_channels_are_rounded_to_multiples_of_eight():
-    assert [round_channels(c) for c in (4, 35.2, 11, 83.2, 140.8, 211.2)] == [
+    assert [divisible(c) for c in (4, 35.2, 11, 83.2, 140.8, 211.2)] == [
         8, 32, 16, 80, 144, 208,
     ]  # fmt: skip
-    assert round_channels(19) == 24  # 16 would be less than nine tenths of it
+    assert divisible(19) == 24  # 16 would be less than nine tenths of it
 
 
 @pytest.mark.parametrize("block", [MBConv, FusedMBConv])

@@ -13,9 +13,9 @@ from math import ceil
 from typing import NamedTuple
 
 from fastconv import nn
+from fastconv.models.blocks import ConvNorm, divisible
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
-from fastconv.models.parts import ConvNorm
 from fastconv.models.registry import register
 
 EFFICIENTNET = Architecture(
@@ -161,22 +161,14 @@ SCALING = {
 }
 
 
-def round_channels(channels, multiple=8):
-    """The nearest multiple, up where two are equally near, not below nine tenths of channels."""
-    rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
-    return rounded + multiple if rounded < 0.9 * channels else rounded
-
-
 def scaled(phi, num_classes, in_channels, **options):
     """B0 with the width and the depth of Bphi."""
     width, depth, dropout = SCALING[phi]
     stages = [
-        stage._replace(
-            channels=round_channels(stage.channels * width), depth=ceil(stage.depth * depth)
-        )
+        stage._replace(channels=divisible(stage.channels * width), depth=ceil(stage.depth * depth))
         for stage in B0
     ]
-    stem = round_channels(32 * width)
+    stem = divisible(32 * width)
     head = 4 * stages[-1].channels
     options = {"dropout": dropout} | options
     return EfficientNet(stem, stages, head, num_classes, in_channels, **options)

@@ -6,9 +6,9 @@ resolution and evaluates at a larger: S 300, 384; M and L 384, 480. Attribute na
 torchvision's.
 """
 
+from fastconv.models.blocks import ConvNorm
 from fastconv.models.efficientnet import EfficientNet, MBConv, Residual, Stage
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
-from fastconv.models.parts import ConvNorm
 from fastconv.models.registry import register
 
 EFFICIENTNET_V2 = Architecture(

@@ -11,8 +11,8 @@ Attribute names are timm's pnasnet5large's.
 
 from fastconv import functional as F
 from fastconv import nn
+from fastconv.models.blocks import Named
 from fastconv.models.info import Architecture
-from fastconv.models.parts import Named
 from fastconv.models.registry import register
 from fastconv.models.searched import (
     ConvNorm,

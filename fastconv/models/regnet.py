@@ -14,10 +14,9 @@ from math import log
 from typing import NamedTuple
 
 from fastconv import nn
-from fastconv.models.efficientnet import round_channels
+from fastconv.models.blocks import ConvNorm, Named, divisible
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
-from fastconv.models.parts import ConvNorm, Named
 from fastconv.models.registry import register
 
 REGNET = Architecture(
@@ -56,7 +55,7 @@ class Design(NamedTuple):
         stages = []
         for width, blocks in groupby(widths):
             group = min(self.group_width, width)
-            rounded = round_channels(width, group) if upwards else round(width / group) * group
+            rounded = divisible(width, group) if upwards else round(width / group) * group
             stages.append((rounded, len(list(blocks))))
         return stages
 

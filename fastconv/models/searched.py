@@ -7,9 +7,9 @@ eps 1e-3.
 
 from fastconv import functional as F
 from fastconv import nn
+from fastconv.models.blocks import Named
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Preprocessing
-from fastconv.models.parts import Named
 
 
 def batch_norm(channels):
