@@ -224,6 +224,7 @@ def _cifar_entry(params, macs, accuracy):
     macs=2_834_161_664,
     source=_TABLE_1,
     accuracy=_reached(25.0, 74.434, 91.972),
+    weights="timm/densenet121.tv_in1k",
 )
 def densenet121(num_classes=1000, in_channels=3, dropout=0.0):
     return _imagenet(121, num_classes, in_channels, dropout)
@@ -235,6 +236,7 @@ def densenet121(num_classes=1000, in_channels=3, dropout=0.0):
     macs=7_727_907_072,
     source="Huang et al. 2016, section 4.4 (k = 48), as torchvision",
     accuracy=_reached(22.2, 77.138, 93.56),
+    weights="timm/densenet161.tv_in1k",
 )
 def densenet161(num_classes=1000, in_channels=3, dropout=0.0):
     return _imagenet(161, num_classes, in_channels, dropout)
@@ -246,6 +248,7 @@ def densenet161(num_classes=1000, in_channels=3, dropout=0.0):
     macs=3_359_843_328,
     source=_TABLE_1,
     accuracy=_reached(23.6, 75.6, 92.806),
+    weights="timm/densenet169.tv_in1k",
 )
 def densenet169(num_classes=1000, in_channels=3, dropout=0.0):
     return _imagenet(169, num_classes, in_channels, dropout)
@@ -257,6 +260,7 @@ def densenet169(num_classes=1000, in_channels=3, dropout=0.0):
     macs=4_291_365_888,
     source=_TABLE_1,
     accuracy=_reached(22.5, 76.896, 93.37),
+    weights="timm/densenet201.tv_in1k",
 )
 def densenet201(num_classes=1000, in_channels=3, dropout=0.0):
     return _imagenet(201, num_classes, in_channels, dropout)

@@ -242,6 +242,7 @@ class InceptionV3(nn.Module):
     ),
     # torchvision's weights come from TensorFlow and see pixels in [-1, 1]
     preprocessing=Preprocessing(resize=342, crop=299, mean=(0.5,) * 3, std=(0.5,) * 3),
+    weights="timm/inception_v3.tv_in1k",
 )
 def inception_v3(num_classes=1000, in_channels=3, aux_heads=False):
     return InceptionV3(num_classes, in_channels, aux_heads)

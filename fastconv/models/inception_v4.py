@@ -277,6 +277,7 @@ _TIMM = "timm's results on ImageNet"
         Accuracy(80.144, 94.982, "ImageNet validation, crop 299", f"{_TIMM}: tf_in1k"),
     ),
     preprocessing=Preprocessing(341, 299, "bicubic", (0.5,) * 3, (0.5,) * 3),
+    weights="timm/inception_v4.tf_in1k",
 )
 def inception_v4(num_classes=1000, in_channels=3, dropout=0.0):
     return InceptionV4(num_classes, in_channels, dropout)
@@ -294,6 +295,7 @@ def inception_v4(num_classes=1000, in_channels=3, dropout=0.0):
         Accuracy(79.998, 94.94, "ImageNet validation, crop 299", f"{_TIMM}: tf_ens_adv_in1k"),
     ),
     preprocessing=Preprocessing(333, 299, "bicubic", (0.5,) * 3, (0.5,) * 3),
+    weights="timm/inception_resnet_v2.tf_in1k",
 )
 def inception_resnet_v2(num_classes=1000, in_channels=3, dropout=0.0):
     return InceptionResNetV2(num_classes, in_channels, dropout)

@@ -264,6 +264,8 @@ def mnasnet1_3(num_classes=1000, in_channels=3, dropout=0.2):
         Accuracy(75.2, 92.5, "ImageNet validation", "README of TensorFlow's mnasnet"),
         Accuracy(75.452, 92.608, "ImageNet validation", "timm's table, semnasnet_100.rmsp_in1k"),
     ),
+    weights="timm/semnasnet_100.rmsp_in1k",
+    aliases=("semnasnet_100",),
 )
 def mnasnet_a1(num_classes=1000, in_channels=3, dropout=0.0):
     return MnasNetA1(dropout, num_classes, in_channels)

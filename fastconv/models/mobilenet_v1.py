@@ -117,6 +117,8 @@ _SOURCE = "Howard et al. 2017, table 1; padding and epsilon as timm"
         Accuracy(75.388, 92.31, "ImageNet validation at 224", "timm's table, ra4_e3600_r224_in1k"),
         Accuracy(76.088, 93.006, "ImageNet validation at 256", "timm's table, the same weights"),
     ),
+    weights="timm/mobilenetv1_100.ra4_e3600_r224_in1k",
+    aliases=("mobilenetv1_100",),
 )
 def mobilenet_v1(num_classes=1000, in_channels=3, alpha=1.0, depth_multiplier=1, dropout=0.0):
     return MobileNetV1(alpha, depth_multiplier, dropout, num_classes, in_channels)

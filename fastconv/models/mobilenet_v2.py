@@ -136,6 +136,7 @@ def initialise(model):
         Accuracy(71.878, 90.286, "ImageNet validation, resize 256", "torchvision's IMAGENET1K_V1"),
         Accuracy(72.154, 90.822, "ImageNet validation, resize 232", "torchvision's IMAGENET1K_V2"),
     ),
+    aliases=("mobilenetv2_100",),
 )
 def mobilenet_v2(num_classes=1000, in_channels=3, width=1.0, dropout=0.2):
     return MobileNetV2(width, dropout, num_classes, in_channels)

@@ -185,6 +185,7 @@ def nasnet_mobile(num_classes=1000, in_channels=3, aux_heads=False):
     source="Zoph et al. 2017: NASNet-A (6 @ 4032)",
     accuracy=(slim(82.693, 96.163, 331),),
     preprocessing=photographs(363, 331),
+    aliases=("nasnetalarge",),
 )
 def nasnet_large(num_classes=1000, in_channels=3, aux_heads=False):
     aux_size = 21 if aux_heads else None

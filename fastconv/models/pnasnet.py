@@ -133,6 +133,8 @@ class PNASNet(SearchedNet):
     source="Liu et al. 2017: PNASNet-5 (N = 4, F = 216)",
     accuracy=(slim(82.858, 96.182, 331),),
     preprocessing=photographs(363, 331),
+    weights="timm/pnasnet5large.tf_in1k",
+    aliases=("pnasnet5large",),
 )
 def pnasnet5_large(num_classes=1000, in_channels=3, aux_heads=False):
     return PNASNet(96, 54, 4, num_classes, in_channels, aux_size=21 if aux_heads else None)

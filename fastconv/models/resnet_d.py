@@ -30,6 +30,7 @@ RESNET_D = Architecture(
         Accuracy(81.466, 95.218, "ImageNet validation at 288", "timm, a1_in1k"),
     ),
     preprocessing=Preprocessing(resize=256, crop=224, interpolation="bicubic"),
+    weights="timm/resnet50d.ra2_in1k",
 )
 def resnet50d(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(

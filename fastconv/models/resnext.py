@@ -37,6 +37,7 @@ _SOURCE = "Xie et al. 2016, table 1; stride in the 3x3"
     macs=4_230_479_872,
     source=_SOURCE,
     accuracy=(authors(77.8), torchvisions(77.618, 93.698), torchvisions(81.198, 95.34, 2)),
+    weights="timm/resnext50_32x4d.tv_in1k",
 )
 def resnext50_32x4d(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
@@ -75,6 +76,7 @@ def resnext101_32x4d(num_classes=1000, in_channels=3, zero_init_residual=False):
     macs=16_414_015_488,
     source="torchvision: 32 groups of 8 channels",
     accuracy=(torchvisions(79.312, 94.526), torchvisions(82.834, 96.228, 2)),
+    weights="timm/resnext101_32x8d.tv_in1k",
 )
 def resnext101_32x8d(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
@@ -103,6 +105,7 @@ def resnext101_32x8d(num_classes=1000, in_channels=3, zero_init_residual=False):
         ),
     ),
     preprocessing=Preprocessing(resize=232, crop=224),
+    weights="timm/resnext101_64x4d.tv_in1k",
 )
 def resnext101_64x4d(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(

@@ -155,6 +155,7 @@ def seresnet152(num_classes=1000, in_channels=3):
         timms(81.094, 95.23, "seresnet50.a2_in1k", 288),
     ),
     preprocessing=Preprocessing(resize=235, crop=224, interpolation="bicubic"),
+    weights="timm/seresnet50.ra2_in1k",
 )
 def seresnet50_timm(num_classes=1000, in_channels=3):
     return ResNet(SEBottleneck, DEPTHS[50], num_classes, in_channels)

@@ -36,6 +36,7 @@ _README = "github.com/szagoruyko/wide-residual-networks"
         torchvisions(78.468, 94.086),
         torchvisions(81.602, 95.758, 2),
     ),
+    weights="timm/wide_resnet50_2.tv_in1k",
 )
 def wide_resnet50_2(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
@@ -49,6 +50,7 @@ def wide_resnet50_2(num_classes=1000, in_channels=3, zero_init_residual=False):
     macs=22_753_050_624,
     source="torchvision: the same at 101 layers",
     accuracy=(torchvisions(78.848, 94.284), torchvisions(82.51, 96.02, 2)),
+    weights="timm/wide_resnet101_2.tv_in1k",
 )
 def wide_resnet101_2(num_classes=1000, in_channels=3, zero_init_residual=False):
     return ResNet(
