@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 import pytest
 
 from fastconv.models import model_info
-from tests.model_facts import FROM_TIMM, PEERS
+from tests.model_facts import AS_PUBLISHED, FROM_TIMM, PEERS
 from tests.peers import twins
 
 torch = pytest.importorskip("torch")
@@ -40,7 +40,8 @@ def build(name, num_classes, aux_heads=False):
         return TWINS[name](num_classes)
     library, theirs = PEERS[name].split(":")
     if library == "timm":
-        return timm.create_model(theirs, pretrained=False, num_classes=num_classes)
+        model = timm.create_model(theirs, pretrained=False, num_classes=num_classes)
+        return AS_PUBLISHED.get(model_info(name).family, lambda model: model)(model)
     options = {"aux_logits": aux_heads, "init_weights": False} if theirs in AUXILIARY else {}
     return torchvision.models.get_model(theirs, weights=None, num_classes=num_classes, **options)
 
