@@ -40,8 +40,8 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-# families of which no member is in torchvision or timm, or restated in tests/peers/twins: their tests
-# are test_residual_torch.py and test_models_shufflenet_densenet_torch.py
+# families of which no member is in torchvision or timm, or restated in tests/peers/twins; their
+# tests are test_residual_torch.py and test_models_shufflenet_densenet_torch.py
 UNCOMPARED = {"resnet_cifar", "shufflenet_v1"}
 
 
