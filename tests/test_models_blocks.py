@@ -6,6 +6,7 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.models.blocks import FusedSequential, divisible
+from tests.small_networks import images
 
 
 def layers():
@@ -15,10 +16,6 @@ def layers():
         nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.Hardswish(),
         nn.Conv2d(6, 4, 1, bias=False), nn.BatchNorm2d(4),
     )  # fmt: skip
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
 
 
 def close(a, b):

@@ -8,10 +8,7 @@ from fastconv import nn
 from fastconv.models import create_model
 from fastconv.models.densenet import DenseBlock, DenseNet
 from tests.model_facts import KERAS, meta_input, traced
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
+from tests.small_networks import images
 
 
 @pytest.mark.parametrize("name", ["densenet121", "densenet161", "densenet_bc_100_12_cifar"])

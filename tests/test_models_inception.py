@@ -12,10 +12,7 @@ from fastconv.models.head import loss_with_aux
 from fastconv.models.inception import ConvBnRelu, Parallel
 from fastconv.models.inception_v4 import Residual, block8, block17, block35
 from tests.model_facts import FACTS, facts, layers, meta_input, traced
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
+from tests.small_networks import images
 
 
 def cost(module, shape):

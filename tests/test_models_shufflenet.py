@@ -7,12 +7,9 @@ import fastconv as fc
 from fastconv import nn
 from fastconv.models import create_model, model_info, shufflenet_v1, shufflenet_v2
 from tests.model_facts import traced
+from tests.small_networks import images
 
 F = fc.functional
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
 
 
 # Zhang et al. 2017, table 2, MFLOPs, which are multiply-adds: 140 (g=3), 38 (0.5x), 292 and 524

@@ -8,13 +8,10 @@ from fastconv import nn
 from fastconv.models import create_model, model_info
 from fastconv.models.squeezenet import Fire
 from tests.model_facts import REFERENCE, meta_input
+from tests.small_networks import images
 
 F = fc.functional
 EXTRA = REFERENCE["extra_counts"]
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_0", "squeezenet1_1"])

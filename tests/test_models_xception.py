@@ -8,10 +8,7 @@ from fastconv import nn
 from fastconv.models import create_model
 from fastconv.models.xception import Block
 from tests.model_facts import KERAS, REFERENCE, meta_input, traced
-
-
-def images(shape, seed=0):
-    return fc.tensor(np.random.default_rng(seed).standard_normal(shape).astype("float32"))
+from tests.small_networks import images
 
 
 def test_macs_at_another_resolution():
