@@ -19,6 +19,9 @@ if "emulator" not in backends():
     pytest.skip("fastconv._emulator is not built (FASTCONV_EMULATOR=OFF)", allow_module_level=True)
 
 from fastconv.backend.emulator import emulator_options, emulator_table
+from tests.emulator.conv_rules import wide
+from tests.emulator.counting import counters, total
+from tests.emulator.traffic import unaligned
 
 TABLE = emulator_table()
 
@@ -109,11 +112,6 @@ def epilogue_of(p, rng, act="relu", residual=True, sums=True):
     )
 
 
-def in_float64(epilogue):
-    parts = [a if a is None else a.astype(np.float64) for a in epilogue[:3]]
-    return Epilogue(*parts, epilogue.act, None if epilogue.sums is None else epilogue.sums.copy())
-
-
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("sums", [False, True])
 @pytest.mark.parametrize("name", [*EPILOGUES, "many tiles to add up", "empty batch"])
@@ -121,7 +119,7 @@ def test_epilogue(name, sums, residual):
     p = PROBLEMS[name]
     x, w = operands(p, "fwd", np.float32, integers=True)
     ours = epilogue_of(p, np.random.default_rng(3), residual=residual, sums=sums)
-    theirs = in_float64(ours)
+    theirs = wide(ours)
     y64 = truth(p, "fwd", x, w, epilogue=theirs)
     for algorithm in fitting(p):
         np.testing.assert_array_equal(run(TABLE, p, "fwd", algorithm, x, w, epilogue=ours), y64)
@@ -135,7 +133,7 @@ def test_activations_of_the_epilogue(act):
     p = PROBLEMS["3x3"]
     x, w = operands(p, "fwd", np.float32, integers=False)
     epilogue = epilogue_of(p, np.random.default_rng(3), act, sums=False)
-    y64 = truth(p, "fwd", x, w, epilogue=in_float64(epilogue))
+    y64 = truth(p, "fwd", x, w, epilogue=wide(epilogue))
     for algorithm in fitting(p):
         y = run(TABLE, p, "fwd", algorithm, x, w, epilogue=epilogue)
         np.testing.assert_allclose(y, y64, rtol=1e-5, atol=1e-4)
@@ -149,21 +147,10 @@ def test_prologue_leaves_the_padding_zero(name, direction):
     rng = np.random.default_rng(4)
     scale, shift = (rng.integers(-2, 3, p.c).astype(np.float32) for _ in range(2))
     ours = Prologue(scale, shift, Activation("relu"))
-    theirs = Prologue(scale.astype(np.float64), shift.astype(np.float64), Activation("relu"))
-    exact = truth(p, direction, a, b, prologue=theirs)
+    exact = truth(p, direction, a, b, prologue=wide(ours))
     for algorithm in fitting(p, direction):
         came = run(TABLE, p, direction, algorithm, a, b, prologue=ours)
         np.testing.assert_array_equal(came, exact, err_msg=algorithm)
-
-
-def shifted(a):
-    """The same values at an address that is no multiple of 16."""
-    memory = np.empty(a.size + 5, a.dtype)
-    first = 1 + (-(memory.ctypes.data // 4) % 4)
-    view = memory[first : first + a.size].reshape(a.shape)
-    view[...] = a
-    assert view.ctypes.data % 16 == 4
-    return view
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -173,8 +160,12 @@ def test_arrays_that_begin_inside_a_vector_give_the_same_bits(name, direction):
     a, b = operands(p, direction, np.float32, integers=False)
     for algorithm in fitting(p, direction):
         expected = run(TABLE, p, direction, algorithm, a, b)
-        np.testing.assert_array_equal(run(TABLE, p, direction, algorithm, shifted(a), b), expected)
-        np.testing.assert_array_equal(run(TABLE, p, direction, algorithm, a, shifted(b)), expected)
+        np.testing.assert_array_equal(
+            run(TABLE, p, direction, algorithm, unaligned(a), b), expected
+        )
+        np.testing.assert_array_equal(
+            run(TABLE, p, direction, algorithm, a, unaligned(b)), expected
+        )
 
 
 @pytest.mark.parametrize("name", ["tile of 128 x 64", "1x1, tile of 128 x 128"])
@@ -183,10 +174,10 @@ def test_sums_of_arrays_that_begin_inside_a_vector(name):
     p = PROBLEMS[name]
     x, w = operands(p, "fwd", np.float32, integers=True)
     ours = epilogue_of(p, np.random.default_rng(3), residual=False)
-    theirs = in_float64(ours)
+    theirs = wide(ours)
     y64 = truth(p, "fwd", x, w, epilogue=theirs)
     for algorithm in fitting(p):
-        came = run(TABLE, p, "fwd", algorithm, shifted(x), w, epilogue=ours)
+        came = run(TABLE, p, "fwd", algorithm, unaligned(x), w, epilogue=ours)
         np.testing.assert_array_equal(came, y64)
         np.testing.assert_array_equal(ours.sums, theirs.sums)
         ours.sums[...] = np.nan
@@ -227,19 +218,14 @@ def test_gemm(size, trans_a, trans_b):
 
 def traffic(p, direction, algorithm):
     """(space, kind) -> transfers over ideal, of the product kernel."""
-    from fastconv import _emulator
-
     a, b = operands(p, direction, np.float32, integers=True)
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(TABLE, p, direction, algorithm, a, b)
-        rows = [r for r in _emulator.counters() if "product_kernel" in r["kernel"]]
-    found = {}
-    for row in rows:
-        transfers, ideal = found.get((row["space"], row["kind"]), (0, 0))
-        key = (row["space"], row["kind"])
-        found[key] = (transfers + row["transfers"], ideal + row["ideal"])
-    return {key: transfers / ideal for key, (transfers, ideal) in found.items()}
+    rows = counters(lambda: run(TABLE, p, direction, algorithm, a, b))
+    rows = [r for r in rows if "product_kernel" in r["kernel"]]
+    which = [{"space": r["space"], "kind": r["kind"]} for r in rows]
+    return {
+        tuple(key.values()): total(rows, "transfers", **key) / total(rows, "ideal", **key)
+        for key in which
+    }
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

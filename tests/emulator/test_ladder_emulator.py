@@ -14,6 +14,7 @@ if "emulator" not in backends():
 
 from fastconv import _emulator
 from fastconv.backend.emulator import emulator_options
+from tests.emulator.counting import counters, total
 from tests.emulator.traffic import unaligned
 
 STEPS = (1, 2, 3, 4)
@@ -51,26 +52,17 @@ def test_steps_give_the_bits_of_the_reference(step, name):
             np.testing.assert_array_equal(run(step, p, x, w), expected, err_msg=str(options))
 
 
-def counters(step, p):
+def rows_of(step, p):
     x, w = operands(p, "fwd", np.float32, integers=True)
-    _emulator.reset_counters()
-    with emulator_options(count=True):
-        run(step, p, x, w)
-        rows = _emulator.counters()
-    _emulator.reset_counters()
-    return rows
-
-
-def total(rows, space, kind, column):
-    return sum(r[column] for r in rows if r["space"] == space and r["kind"] == kind)
+    return counters(lambda: run(step, p, x, w))
 
 
 @pytest.mark.parametrize("window", [1, 3])
 def test_each_step_asks_global_memory_less_often(window):
     pad = SAME if window == 3 else (0, 0, 0, 0)
     p = problem(1, (16, 16), 32, 64, (window, window), pad=pad)
-    rows = {step: counters(step, p) for step in STEPS}
-    requests = [total(rows[step], "global", "read", "requests") for step in STEPS]
+    rows = {step: rows_of(step, p) for step in STEPS}
+    requests = [total(rows[step], "requests", space="global", kind="read") for step in STEPS]
     assert all(a > b for a, b in pairwise(requests)), requests
     # what the heads of the files say: 16 times fewer loads, then 16 bytes each and larger tiles
     assert requests[0] > 14 * requests[1] > 14 * 14 * requests[2]
@@ -78,12 +70,12 @@ def test_each_step_asks_global_memory_less_often(window):
 
 @pytest.mark.parametrize("step", [2, 3, 4])
 def test_tiles_read_whole_sectors_and_meet_no_bank_twice(step):
-    rows = counters(step, problem(1, (16, 16), 32, 64, (3, 3), pad=SAME))
+    rows = rows_of(step, problem(1, (16, 16), 32, 64, (3, 3), pad=SAME))
     kinds = [("global", "read"), ("shared", "read")]
     if step > 2:  # two lines 17 apart, which a warp of step 2 writes at once, share a bank
         kinds.append(("shared", "write"))
     for space, kind in kinds:
-        moved, ideal = (total(rows, space, kind, key) for key in ("transfers", "ideal"))
+        moved, ideal = (total(rows, key, space=space, kind=kind) for key in ("transfers", "ideal"))
         assert ideal >= 0.9 * moved, f"{space} {kind}: {moved}, ideal {ideal}"
 
 
