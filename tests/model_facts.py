@@ -32,15 +32,12 @@ CHECKPOINTS = {
 #   REPLACED     our name -> other facts that cannot hold for us, and why
 #   GLOBAL_POOL  our name -> window of an average pooling that we have as AdaptiveAvgPool2d(1)
 #   PEERS        our name -> the same network elsewhere: "torchvision:NAME" or "timm:NAME"
-#   from_timm    from_timm(key) or from_timm(key, our name) -> our key, or None for what we do not
-#                have; where timm's keys differ
 #   as_published as_published(model) -> the peer's model, where timm departs from the published
 # and may have derived(FACTS, KERAS): (name, facts) of networks that only Keras' counts know
 _families = {m.name: import_module(f"tests.zoo.{m.name}") for m in iter_modules(zoo.__path__)}
 NAMES = {ours: theirs for m in _families.values() for ours, theirs in m.NAMES.items()}
 PEERS = {k: v for m in _families.values() for k, v in getattr(m, "PEERS", {}).items()}
 AS_PUBLISHED = {f: m.as_published for f, m in _families.items() if hasattr(m, "as_published")}
-FROM_TIMM = {f: m.from_timm for f, m in _families.items() if hasattr(m, "from_timm")}
 for _family in _families.values():
     if hasattr(_family, "derived"):
         FACTS |= dict(_family.derived(FACTS, KERAS))

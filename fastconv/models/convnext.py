@@ -8,6 +8,8 @@ Images (N, H, W, C): layer norm and linear layers read the maps as they lie. Att
 torchvision's.
 """
 
+import re
+
 from fastconv import nn
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
@@ -55,12 +57,28 @@ class Block(nn.Module):
         return ForeignView((c,), (0,), (c, 1, 1))
 
 
+def timms_names(parts):
+    """(pattern, replacement) from timm's names to ours; parts: {its name of a layer in a block: our
+    number}."""
+    yield r"^stem\.", "features.0."
+    yield r"^head\.norm\.", "classifier.0."
+    yield r"^head\.fc\.", "classifier.2."
+    for i in range(4):
+        yield rf"^stages\.{i}\.downsample\.", f"features.{2 * i}."
+        block, ours = rf"^stages\.{i}\.blocks\.(\d+)", rf"features.{2 * i + 1}.\1"
+        yield rf"{block}\.gamma$", f"{ours}.layer_scale"
+        for name, number in parts.items():
+            yield rf"{block}\.{re.escape(name)}\.", f"{ours}.block.{number}."
+
+
 class ConvNeXt(nn.Module):
     """4x4 patches, four stages of blocks, global average, layer norm, one linear layer.
 
     block: Block, or ConvNeXt V2's. channels and depths per stage. stochastic_depth: the rate of
     the last block; it grows linearly from 0.
     """
+
+    key_map = tuple(timms_names({"conv_dw": 0, "norm": 2, "mlp.fc1": 3, "mlp.fc2": 5}))
 
     def __init__(
         self, block, channels, depths, num_classes=1000, in_channels=3, stochastic_depth=0.0
@@ -124,6 +142,7 @@ def published(paper, top1, top5):
     )
 
 
+# no `weights`: timm has the authors', resized to 256 and bicubic; key_map fits them
 _SOURCE = "Liu et al. 2022, section 3"
 
 

@@ -11,7 +11,7 @@ and so are the attribute names, although these networks are not torchvision's.
 from functools import partial
 
 from fastconv import nn
-from fastconv.models.convnext import EPS, ConvNeXt
+from fastconv.models.convnext import EPS, ConvNeXt, timms_names
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
 from fastconv.models.registry import register
 
@@ -69,6 +69,14 @@ class Block(nn.Module):
         return x + self.stochastic_depth(self.block(x))
 
 
+class ConvNeXtV2(ConvNeXt):
+    """ConvNeXt of these blocks."""
+
+    key_map = tuple(
+        timms_names({"conv_dw": 0, "norm": 1, "mlp.fc1": 2, "mlp.grn": 4, "mlp.fc2": 5})
+    )
+
+
 def published(name, *figures):
     """(top-1, top-5, size) of timm's table."""
     return tuple(
@@ -88,10 +96,11 @@ def published(name, *figures):
         "convnextv2_atto.fcmae_ft_in1k", (76.644, 93.042, 224), (77.794, 93.728, 288)
     ),
     preprocessing=Preprocessing(256, 224, "bicubic"),
+    weights="timm/convnextv2_atto.fcmae_ft_in1k",
 )
 def convnextv2_atto(num_classes=1000, in_channels=3):
     block = partial(Block, convolutions=True)
-    return ConvNeXt(block, (40, 80, 160, 320), (2, 2, 6, 2), num_classes, in_channels)
+    return ConvNeXtV2(block, (40, 80, 160, 320), (2, 2, 6, 2), num_classes, in_channels)
 
 
 @register(
@@ -103,6 +112,7 @@ def convnextv2_atto(num_classes=1000, in_channels=3):
         "convnextv2_tiny.fcmae_ft_in22k_in1k", (83.904, 96.964, 224), (84.428, 97.26, 288)
     ),
     preprocessing=Preprocessing(256, 224, "bicubic"),
+    weights="timm/convnextv2_tiny.fcmae_ft_in22k_in1k",
 )
 def convnextv2_tiny(num_classes=1000, in_channels=3):
-    return ConvNeXt(Block, (96, 192, 384, 768), (3, 3, 9, 3), num_classes, in_channels)
+    return ConvNeXtV2(Block, (96, 192, 384, 768), (3, 3, 9, 3), num_classes, in_channels)

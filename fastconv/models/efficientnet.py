@@ -8,6 +8,7 @@ project without activation; plus x where the shape stays, with stochastic depth.
 SiLU. Images (N, H, W, C). Attribute names are torchvision's.
 """
 
+import re
 from functools import partial
 from math import ceil
 from typing import NamedTuple
@@ -80,12 +81,52 @@ class Stage(NamedTuple):
     depth: int
 
 
+# Tan and Le 2019, table 1
+#         operator expand kernel stride channels layers
+B0 = (
+    Stage(MBConv,  1,     3,     1,     16,      1),
+    Stage(MBConv,  6,     3,     2,     24,      2),
+    Stage(MBConv,  6,     5,     2,     40,      2),
+    Stage(MBConv,  6,     3,     2,     80,      3),
+    Stage(MBConv,  6,     5,     1,     112,     3),
+    Stage(MBConv,  6,     5,     2,     192,     4),
+    Stage(MBConv,  6,     3,     1,     320,     1),
+)  # fmt: skip
+
+# timm's name of a layer in a block: ours
+TIMMS_PARTS = {
+    "conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "se.conv_reduce": "2.fc1",
+    "se.conv_expand": "2.fc2", "conv_pwl": "3.0", "bn3": "3.1",
+}  # fmt: skip
+TIMMS_PARTS_UNEXPANDED = {
+    "conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2",
+    "conv_pw": "2.0", "bn2": "2.1",
+}  # fmt: skip
+
+
+def timms_names():
+    """(pattern, replacement) from timm's names (efficientnet_b0 to b7, tf_ or not) to ours."""
+    last = len(B0) + 1
+    for name, place in (("conv_stem", "0.0"), ("bn1", "0.1")):
+        yield rf"^{name}\.", f"features.{place}."
+    for name, place in (("conv_head", 0), ("bn2", 1)):
+        yield rf"^{name}\.", f"features.{last}.{place}."
+    yield r"^classifier\.(weight|bias)$", r"classifier.1.\1"
+    for stage, row in enumerate(B0):
+        parts = TIMMS_PARTS if row.expand > 1 else TIMMS_PARTS_UNEXPANDED
+        for name, place in parts.items():
+            pattern = rf"^blocks\.{stage}\.(\d+)\.{re.escape(name)}\."
+            yield pattern, rf"features.{stage + 1}.\1.block.{place}."
+
+
 class EfficientNet(nn.Module):
     """3x3 stem, stages of blocks, 1x1 to `head` channels, global average, dropout, linear.
 
     stochastic_depth: the i-th of n blocks is dropped with probability stochastic_depth * i / n.
     eps, momentum: of every batch norm.
     """
+
+    key_map = tuple(timms_names())
 
     def __init__(
         self,
@@ -134,18 +175,6 @@ class EfficientNet(nn.Module):
         x = self.avgpool(self.forward_features(x))
         return self.classifier(self.flatten(x))
 
-
-# Tan and Le 2019, table 1
-#         operator expand kernel stride channels layers
-B0 = (
-    Stage(MBConv,  1,     3,     1,     16,      1),
-    Stage(MBConv,  6,     3,     2,     24,      2),
-    Stage(MBConv,  6,     5,     2,     40,      2),
-    Stage(MBConv,  6,     3,     2,     80,      3),
-    Stage(MBConv,  6,     5,     1,     112,     3),
-    Stage(MBConv,  6,     5,     2,     192,     4),
-    Stage(MBConv,  6,     3,     1,     320,     1),
-)  # fmt: skip
 
 # the reference implementation's coefficients; resolutions 224 240 260 300 380 456 528 600
 # width depth dropout
@@ -204,6 +233,7 @@ _scaled = partial(register, EFFICIENTNET, source=_SCALED)
     source=_SOURCE,
     accuracy=published(76.3, 77.692, 93.532, 224),
     preprocessing=photographs(256, 224),
+    weights="timm/efficientnet_b0.ra_in1k",
 )
 def efficientnet_b0(num_classes=1000, in_channels=3):
     return scaled(0, num_classes, in_channels)
@@ -225,7 +255,8 @@ def efficientnet_b1(num_classes=1000, in_channels=3):
     macs=1_087_529_456,
     input_shape=(288, 288, 3),
     accuracy=published(79.8, 80.608, 95.31, 288),
-    preprocessing=photographs(288, 288),
+    preprocessing=photographs(288, 288),  # timm trained its weights at 256 and tests them at 288
+    weights="timm/efficientnet_b2.ra_in1k",
 )
 def efficientnet_b2(num_classes=1000, in_channels=3):
     return scaled(2, num_classes, in_channels)
@@ -300,6 +331,7 @@ def efficientnet_b7(num_classes=1000, in_channels=3):
         ),
     ),
     preprocessing=photographs(256, 224),
+    weights="timm/tf_efficientnet_b0.aa_in1k",
 )
 def tf_efficientnet_b0(num_classes=1000, in_channels=3, dropout=0.0, stochastic_depth=0.0):
     """B0 as trained in TensorFlow. Drops nothing unless told to, as timm's; the paper: 0.2, 0.2."""

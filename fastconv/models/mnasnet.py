@@ -76,7 +76,7 @@ def timms_names():
     head = first + len(B1)
     for name, number in (("conv_stem", 0), ("bn1", 1), ("conv_head", head), ("bn2", head + 1)):
         yield rf"^{name}\.", f"layers.{number}."
-    yield r"^classifier\.", "classifier.1."
+    yield r"^classifier\.(weight|bias)$", r"classifier.1.\1"
     for name, number in (("conv_dw", 3), ("bn1", 4), ("conv_pw", 6), ("bn2", 7)):
         yield rf"^blocks\.0\.0\.{name}\.", f"layers.{number}."
     for name, number in zip(

@@ -70,7 +70,7 @@ def timms_names():
     yield r"^bn1\.", "features.0.1."
     yield r"^conv_head\.", f"features.{last}.0."
     yield r"^bn2\.", f"features.{last}.1."
-    yield r"^classifier\.", "classifier.1."
+    yield r"^classifier\.(weight|bias)$", r"classifier.1.\1"
     for i, (stage, block) in enumerate(places, 1):
         names = ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3")
         ours = ("0.0", "0.1", "1.0", "1.1", "2", "3")

@@ -5,6 +5,9 @@
 
 Squeeze-and-excitation (se) of some blocks: ReLU inside, h-sigmoid as its gate. Images (N, H, W, C),
 224 x 224 in the paper. Attribute names and numbers are torchvision's.
+
+No `weights` and no `key_map`: timm's mobilenetv3_* have 1e-5 as batch norm's epsilon, its
+tf_mobilenetv3_* pad as TensorFlow does.
 """
 
 from fastconv import nn

@@ -112,6 +112,9 @@ class NASNet(SearchedNet):
     map at two thirds of the cells, which an auxiliary head reads; None: there is no such head.
     """
 
+    # timm's names: what halves the map before is no module of its own there
+    key_map = ((r"\.(path_[12]|final_path_bn)\.", r".conv_prev_1x1.\1."),)
+
     def __init__(
         self,
         stem,
@@ -185,6 +188,7 @@ def nasnet_mobile(num_classes=1000, in_channels=3, aux_heads=False):
     source="Zoph et al. 2017: NASNet-A (6 @ 4032)",
     accuracy=(slim(82.693, 96.163, 331),),
     preprocessing=photographs(363, 331),
+    weights="timm/nasnetalarge.tf_in1k",
     aliases=("nasnetalarge",),
 )
 def nasnet_large(num_classes=1000, in_channels=3, aux_heads=False):

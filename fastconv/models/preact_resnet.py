@@ -83,12 +83,26 @@ def projection(in_channels, out_channels, stride):
     return nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
 
+def timms_names():
+    """(pattern, replacement) from timm's names (resnetv2_50, 101 and 152) to ours."""
+    yield r"^stem\.conv\.", "conv1."
+    yield r"^norm\.", "bn."
+    yield r"^head\.fc\.", "fc."  # a 1x1 convolution there
+    for i in range(4):
+        block, ours = rf"^stages\.{i}\.blocks\.(\d+)", rf"layer{i + 1}.\1"
+        yield rf"{block}\.downsample\.conv\.", f"{ours}.downsample."
+        yield rf"{block}\.norm(\d)\.", rf"{ours}.bn\2."
+        yield rf"{block}\.", f"{ours}."
+
+
 class PreActResNet(nn.Module):
     """Stem, stages of `depths` blocks of `widths` channels, BN, ReLU, average, linear layer.
 
     stem: "cifar", a 3x3 convolution; "imagenet", 7x7 and 3x3 max pooling, both of stride 2;
     "imagenet_bn", batch norm and ReLU between them. block_options go to each block.
     """
+
+    key_map = tuple(timms_names())
 
     def __init__(
         self, block, depths, widths, stem, num_classes=1000, in_channels=3, **block_options
@@ -299,6 +313,7 @@ def preact_resnet200(num_classes=1000, in_channels=3):
     source=_RESNETV2,
     accuracy=(timms(81.406, 95.712, 288), timms(80.41, 95.082, 224)),
     preprocessing=_TIMM,
+    weights="timm/resnetv2_50.a1h_in1k",
 )
 def resnetv2_50(num_classes=1000, in_channels=3):
     return imagenet(50, "imagenet", num_classes, in_channels)
@@ -311,6 +326,7 @@ def resnetv2_50(num_classes=1000, in_channels=3):
     source=_RESNETV2,
     accuracy=(timms(83.002, 96.444, 288), timms(82.042, 95.866, 224)),
     preprocessing=_TIMM,
+    weights="timm/resnetv2_101.a1h_in1k",
 )
 def resnetv2_101(num_classes=1000, in_channels=3):
     return imagenet(101, "imagenet", num_classes, in_channels)

@@ -47,12 +47,7 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
     """
     path, told = located(entry, source)
     arrays = load_torch_file(path) if path.suffix in TORCH_SUFFIXES else load_safetensors(path)
-    fit = Fit(model, entry, options, told, arrays)
-    fit.rename()
-    if fit.misfits():
-        fit.adapt_first_layer()
-        fit.leave_auxiliary_heads()
-        fit.leave_head(strict_head)
+    fit = fitted(model, entry, options, told, arrays, strict_head)
     report = load(
         model,
         fit.arrays,
@@ -69,6 +64,29 @@ def load_pretrained(model, entry, options, source, strict_head) -> LoadReport:
         notes=(*fit.notes, *fit.warnings),
         source=told,
     )
+
+
+def fitted(model, entry, options, told, arrays, strict_head=True) -> "Fit":
+    """The arrays under our names, adapted where need be; its misfits() would be refused."""
+    fit = Fit(model, entry, options, told, arrays)
+    fit.rename()
+    if fit.misfits():
+        fit.adapt_first_layer()
+        fit.leave_auxiliary_heads()
+        fit.leave_head(strict_head)
+    return fit
+
+
+def our_names(keys, wanted, key_map):
+    """{key: its name here}: a key that is not in `wanted` goes through every pair of key_map."""
+    names = {}
+    for key in keys:
+        name = key
+        if key not in wanted:
+            for pattern, replacement in key_map:
+                name = re.sub(pattern, replacement, name)
+        names[key] = name
+    return names
 
 
 def located(entry, source):
@@ -116,11 +134,9 @@ class Fit:
         if self.ours:
             return
         arrays, example, count = {}, "", 0
+        names = our_names(self.arrays, self.wanted, self.key_map)
         for key, array in self.arrays.items():
-            name = key
-            if key not in self.wanted:
-                for pattern, replacement in self.key_map:
-                    name = re.sub(pattern, replacement, name)
+            name = names[key]
             if name != key:
                 example, count = example or f"{key} -> {name}", count + 1
             if name in arrays:

@@ -88,11 +88,28 @@ class Block(nn.Module):
         return last(y, residual=x if self.proj is None else self.proj(x))
 
 
+def timms_names():
+    """(pattern, replacement) from timm's names to ours."""
+    parts = (("conv", 0), ("bn", 1))
+    for name, number in parts:
+        yield rf"^stem\.{name}\.", f"stem.{number}."
+    yield r"^head\.fc\.", "fc."
+    # blocks count from 1 there
+    yield r"^s(\d)\.b(\d+)\.", lambda m: f"trunk_output.block{m[1]}.block{m[1]}-{int(m[2]) - 1}."
+    yield r"(-\d+)\.se\.", r"\1.f.se."
+    for name, number in parts:
+        yield rf"(-\d+)\.downsample\.{name}\.", rf"\1.proj.{number}."
+        for i, letter in enumerate("abc", 1):
+            yield rf"(-\d+)\.conv{i}\.{name}\.", rf"\1.f.{letter}.{number}."
+
+
 class RegNet(nn.Module):
     """3x3 stem of 32 channels, four stages, global average, one linear layer.
 
     design: a Design; squeeze: RegNetY; upwards: see Design.stages.
     """
+
+    key_map = tuple(timms_names())
 
     def __init__(self, design, squeeze, num_classes=1000, in_channels=3, upwards=False):
         super().__init__()
@@ -167,7 +184,8 @@ def published(error, top1=None, top5=None, where="torchvision's weights IMAGENET
     return tuple(figures)
 
 
-# torchvision's weights of the second version are evaluated at 232, timm's with bicubic resizing
+# torchvision's weights of the second version are evaluated at 232, timm's with bicubic resizing, as
+# are its copies of torchvision's: key_map fits them, but they are nobody's `weights`
 _FIGURES = "Radosavovic et al. 2020, figures 15 (X) and 16 (Y)"
 _WIDER = _FIGURES + "; widths as torchvision rounds them"
 _torchvision = partial(register, REGNET, preprocessing=Preprocessing(232, 224), source=_FIGURES)
@@ -175,28 +193,52 @@ _timm = partial(register, REGNET, preprocessing=Preprocessing(256, 224, "bicubic
 
 
 @_torchvision(
-    params=5_495_976, macs=413_812_608, source=_WIDER, accuracy=published(None, 74.864, 92.322)
+    params=5_495_976,
+    macs=413_812_608,
+    source=_WIDER,
+    accuracy=published(None, 74.864, 92.322),
+    aliases=("regnetx_004_tv",),
 )
 def regnet_x_400mf(num_classes=1000, in_channels=3):
     return RegNet(X["400mf"], False, num_classes, in_channels, upwards=True)
 
 
-@_torchvision(params=7_259_656, macs=799_699_712, accuracy=published(24.8, 77.522, 93.826))
+@_torchvision(
+    params=7_259_656,
+    macs=799_699_712,
+    accuracy=published(24.8, 77.522, 93.826),
+    aliases=("regnetx_008",),
+)
 def regnet_x_800mf(num_classes=1000, in_channels=3):
     return RegNet(X["800mf"], False, num_classes, in_channels)
 
 
-@_torchvision(params=9_190_136, macs=1_602_849_792, accuracy=published(23.0, 79.668, 94.922))
+@_torchvision(
+    params=9_190_136,
+    macs=1_602_849_792,
+    accuracy=published(23.0, 79.668, 94.922),
+    aliases=("regnetx_016",),
+)
 def regnet_x_1_6gf(num_classes=1000, in_channels=3):
     return RegNet(X["1_6gf"], False, num_classes, in_channels)
 
 
-@_torchvision(params=15_296_552, macs=3_176_621_952, accuracy=published(21.7, 81.196, 95.43))
+@_torchvision(
+    params=15_296_552,
+    macs=3_176_621_952,
+    accuracy=published(21.7, 81.196, 95.43),
+    aliases=("regnetx_032",),
+)
 def regnet_x_3_2gf(num_classes=1000, in_channels=3):
     return RegNet(X["3_2gf"], False, num_classes, in_channels)
 
 
-@_torchvision(params=39_572_648, macs=7_995_132_416, accuracy=published(20.7, 81.682, 95.678))
+@_torchvision(
+    params=39_572_648,
+    macs=7_995_132_416,
+    accuracy=published(20.7, 81.682, 95.678),
+    aliases=("regnetx_080",),
+)
 def regnet_x_8gf(num_classes=1000, in_channels=3):
     return RegNet(X["8gf"], False, num_classes, in_channels)
 
@@ -206,6 +248,7 @@ def regnet_x_8gf(num_classes=1000, in_channels=3):
     macs=15_940_755_456,
     source=_FIGURES,
     accuracy=published(20.0, 82.716, 96.196),
+    aliases=("regnetx_160",),
 )
 def regnet_x_16gf(num_classes=1000, in_channels=3):
     return RegNet(X["16gf"], False, num_classes, in_channels)
@@ -216,35 +259,59 @@ def regnet_x_16gf(num_classes=1000, in_channels=3):
     macs=31_735_929_792,
     source=_FIGURES,
     accuracy=published(19.5, 83.014, 96.288),
+    aliases=("regnetx_320",),
 )
 def regnet_x_32gf(num_classes=1000, in_channels=3):
     return RegNet(X["32gf"], False, num_classes, in_channels)
 
 
-@_torchvision(params=4_344_144, macs=401_842_848, accuracy=published(25.9, 75.804, 92.742))
+@_torchvision(
+    params=4_344_144,
+    macs=401_842_848,
+    accuracy=published(25.9, 75.804, 92.742),
+    aliases=("regnety_004",),
+)
 def regnet_y_400mf(num_classes=1000, in_channels=3):
     return RegNet(Y["400mf"], True, num_classes, in_channels)
 
 
 @_torchvision(
-    params=6_432_512, macs=833_856_256, source=_WIDER, accuracy=published(None, 78.828, 94.502)
+    params=6_432_512,
+    macs=833_856_256,
+    source=_WIDER,
+    accuracy=published(None, 78.828, 94.502),
+    aliases=("regnety_008_tv",),
 )
 def regnet_y_800mf(num_classes=1000, in_channels=3):
     return RegNet(Y["800mf"], True, num_classes, in_channels, upwards=True)
 
 
-@_torchvision(params=11_202_430, macs=1_612_076_160, accuracy=published(22.1, 80.876, 95.444))
+@_torchvision(
+    params=11_202_430,
+    macs=1_612_076_160,
+    accuracy=published(22.1, 80.876, 95.444),
+    aliases=("regnety_016",),
+)
 def regnet_y_1_6gf(num_classes=1000, in_channels=3):
     return RegNet(Y["1_6gf"], True, num_classes, in_channels)
 
 
-@_torchvision(params=19_436_338, macs=3_176_482_752, accuracy=published(21.1, 81.982, 95.972))
+@_torchvision(
+    params=19_436_338,
+    macs=3_176_482_752,
+    accuracy=published(21.1, 81.982, 95.972),
+    aliases=("regnety_032",),
+)
 def regnet_y_3_2gf(num_classes=1000, in_channels=3):
     return RegNet(Y["3_2gf"], True, num_classes, in_channels)
 
 
 @_torchvision(
-    params=39_381_472, macs=8_473_070_592, source=_WIDER, accuracy=published(None, 82.828, 96.33)
+    params=39_381_472,
+    macs=8_473_070_592,
+    source=_WIDER,
+    accuracy=published(None, 82.828, 96.33),
+    aliases=("regnety_080_tv",),
 )
 def regnet_y_8gf(num_classes=1000, in_channels=3):
     return RegNet(Y["8gf"], True, num_classes, in_channels, upwards=True)
@@ -255,6 +322,7 @@ def regnet_y_8gf(num_classes=1000, in_channels=3):
     macs=15_911_510_272,
     source=_FIGURES,
     accuracy=published(19.6, 82.886, 96.328),
+    aliases=("regnety_160",),
 )
 def regnet_y_16gf(num_classes=1000, in_channels=3):
     return RegNet(Y["16gf"], True, num_classes, in_channels)
@@ -265,6 +333,7 @@ def regnet_y_16gf(num_classes=1000, in_channels=3):
     macs=32_279_552_832,
     source=_FIGURES,
     accuracy=published(19.1, 83.368, 96.498),
+    aliases=("regnety_320",),
 )
 def regnet_y_32gf(num_classes=1000, in_channels=3):
     return RegNet(Y["32gf"], True, num_classes, in_channels)
@@ -276,6 +345,7 @@ def regnet_y_32gf(num_classes=1000, in_channels=3):
     source="Singh et al. 2022 (arXiv 2201.08371)",
     preprocessing=Preprocessing(224, 224, "bicubic"),
     accuracy=published(None, 86.068, 97.844, "torchvision's weights IMAGENET1K_SWAG_LINEAR_V1"),
+    aliases=("regnety_1280",),
 )
 def regnet_y_128gf(num_classes=1000, in_channels=3):
     return RegNet(Y["128gf"], True, num_classes, in_channels)
@@ -285,17 +355,28 @@ def regnet_y_128gf(num_classes=1000, in_channels=3):
     params=2_684_792,
     macs=199_039_872,
     accuracy=published(31.1, 68.758, 88.568, "timm's table, regnetx_002.pycls_in1k"),
+    weights="timm/regnetx_002.pycls_in1k",
 )
 def regnetx_002(num_classes=1000, in_channels=3):
     return RegNet(X["200mf"], False, num_classes, in_channels)
 
 
-@_timm(params=5_157_512, macs=397_677_568, accuracy=published(27.4))
+@_timm(
+    params=5_157_512,
+    macs=397_677_568,
+    accuracy=published(27.4),
+    weights="timm/regnetx_004.pycls_in1k",
+)
 def regnetx_004(num_classes=1000, in_channels=3):
     return RegNet(X["400mf"], False, num_classes, in_channels)
 
 
-@_timm(params=22_118_248, macs=3_964_498_816, accuracy=published(21.4))
+@_timm(
+    params=22_118_248,
+    macs=3_964_498_816,
+    accuracy=published(21.4),
+    weights="timm/regnetx_040.pycls_in1k",
+)
 def regnetx_040(num_classes=1000, in_channels=3):
     return RegNet(X["4gf"], False, num_classes, in_channels)
 
@@ -304,11 +385,17 @@ def regnetx_040(num_classes=1000, in_channels=3):
     params=3_162_996,
     macs=199_514_080,
     accuracy=published(29.7, 70.288, 89.544, "timm's table, regnety_002.pycls_in1k"),
+    weights="timm/regnety_002.pycls_in1k",
 )
 def regnety_002(num_classes=1000, in_channels=3):
     return RegNet(Y["200mf"], True, num_classes, in_channels)
 
 
-@_timm(params=20_646_656, macs=3_973_288_448, accuracy=published(20.6))
+@_timm(
+    params=20_646_656,
+    macs=3_973_288_448,
+    accuracy=published(20.6),
+    weights="timm/regnety_040.pycls_in1k",
+)
 def regnety_040(num_classes=1000, in_channels=3):
     return RegNet(Y["4gf"], True, num_classes, in_channels)

@@ -85,6 +85,13 @@ def scaled_residual(block, x):
 class SENet(ResNet):
     """ResNet with the authors' pooling, and dropout before the linear layer."""
 
+    # timm's names of the authors' networks; their weights are on no hub, so that none are `weights`
+    key_map = (
+        (r"\.se_module\.", ".se."),
+        (r"^last_linear\.", "fc."),
+        (r"^layer0\.(conv1|bn1)\.", r"\1."),
+    )
+
     def __init__(
         self, block, depths, num_classes=1000, in_channels=3, dropout=0.0, **block_options
     ):
@@ -95,6 +102,25 @@ class SENet(ResNet):
     def forward(self, x):
         x = self.avgpool(self.forward_features(x))
         return self.fc(self.dropout(self.flatten(x)))
+
+
+class SENet154(SENet):
+    """SENet with a stem of three convolutions."""
+
+    key_map = (
+        (r"^layer0\.conv1\.", "conv1.0."),
+        (r"^layer0\.bn1\.", "conv1.1."),
+        (r"^layer0\.conv2\.", "conv1.3."),
+        (r"^layer0\.bn2\.", "conv1.4."),
+        (r"^layer0\.conv3\.", "conv1.6."),
+        (r"^layer0\.bn3\.", "bn1."),
+        *SENet.key_map,
+    )
+
+    def __init__(self, num_classes=1000, in_channels=3, dropout=0.2):
+        super().__init__(
+            SENetBottleneck, DEPTHS[152], num_classes, in_channels, dropout, deep_stem=(64, 64, 128)
+        )
 
 
 def authors(top1, top5):
@@ -117,6 +143,7 @@ _CAFFE = "Hu et al. 2017, table 1; stride in the first 1x1, as the authors' code
     macs=3_860_488_192,
     source=_CAFFE,
     accuracy=(authors(77.63, 93.64), timms(77.65, 93.732, "legacy_seresnet50.in1k")),
+    aliases=("legacy_seresnet50",),
 )
 def seresnet50(num_classes=1000, in_channels=3):
     return SENet(SEBottleneck, DEPTHS[50], num_classes, in_channels, stride_in_1x1=True)
@@ -128,6 +155,7 @@ def seresnet50(num_classes=1000, in_channels=3):
     macs=7_574_937_600,
     source=_CAFFE,
     accuracy=(authors(78.25, 94.28), timms(78.37, 94.264, "legacy_seresnet101.in1k")),
+    aliases=("legacy_seresnet101",),
 )
 def seresnet101(num_classes=1000, in_channels=3):
     return SENet(SEBottleneck, DEPTHS[101], num_classes, in_channels, stride_in_1x1=True)
@@ -139,6 +167,7 @@ def seresnet101(num_classes=1000, in_channels=3):
     macs=11_288_993_792,
     source=_CAFFE,
     accuracy=(authors(78.66, 94.46), timms(78.662, 94.37, "legacy_seresnet152.in1k")),
+    aliases=("legacy_seresnet152",),
 )
 def seresnet152(num_classes=1000, in_channels=3):
     return SENet(SEBottleneck, DEPTHS[152], num_classes, in_channels, stride_in_1x1=True)
@@ -167,6 +196,7 @@ def seresnet50_timm(num_classes=1000, in_channels=3):
     macs=4_232_994_816,
     source="Hu et al. 2017, table 1",
     accuracy=(authors(79.03, 94.46), timms(79.08, 94.428, "legacy_seresnext50_32x4d.in1k")),
+    aliases=("legacy_seresnext50_32x4d",),
 )
 def seresnext50_32x4d(num_classes=1000, in_channels=3):
     return SENet(SEBottleneck, DEPTHS[50], num_classes, in_channels, groups=32, base_width=4)
@@ -178,8 +208,7 @@ def seresnext50_32x4d(num_classes=1000, in_channels=3):
     macs=20_688_363_520,
     source="Hu et al. 2017, appendix: SENet-154",
     accuracy=(authors(81.32, 95.53), timms(81.32, 95.502, "legacy_senet154.in1k")),
+    aliases=("legacy_senet154",),
 )
 def senet154(num_classes=1000, in_channels=3, dropout=0.2):
-    return SENet(
-        SENetBottleneck, DEPTHS[152], num_classes, in_channels, dropout, deep_stem=(64, 64, 128)
-    )
+    return SENet154(num_classes, in_channels, dropout)

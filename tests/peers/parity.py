@@ -106,7 +106,7 @@ def torch_state(model, keys):
 
 
 def load_state(peer, state):
-    """Strictly, but for what from_timm says that we do not have."""
+    """Strictly, shapes of 1x1 convolutions apart."""
     merged = peer.state_dict()  # it also knows the version that MNASNet asks for
     merged.update({key: in_shape(value, merged[key].shape) for key, value in state.items()})
     peer.load_state_dict(merged, strict=True)
@@ -162,9 +162,8 @@ def run_torch(model, x, labels, dtype, keys):
     found |= {"y": y.detach().numpy(), "loss": loss.detach().numpy()}
     found["gradient of input"] = images.grad.numpy()
     for key, p in model.named_parameters():
-        if key in keys:
-            found[f"gradient of {keys[key]}"] = p.grad.numpy()
-    state = {keys[k]: v.numpy() for k, v in model.state_dict().items() if k in keys}
+        found[f"gradient of {keys[key]}"] = p.grad.numpy()
+    state = {keys[k]: v.numpy() for k, v in model.state_dict().items()}
     return found | {k: v for k, v in state.items() if "running" in k}
 
 

@@ -1,13 +1,12 @@
 """The same networks in torchvision, timm and tests/peers/twins, by our names."""
 
 from importlib import import_module
-from inspect import signature
 from pkgutil import iter_modules
 
 import pytest
 
 from fastconv.models import model_info
-from tests.model_facts import AS_PUBLISHED, FROM_TIMM, PEERS
+from tests.model_facts import AS_PUBLISHED, PEERS
 from tests.peers import twins
 
 torch = pytest.importorskip("torch")
@@ -44,16 +43,6 @@ def build(name, num_classes, aux_heads=False):
         return AS_PUBLISHED.get(model_info(name).family, lambda model: model)(model)
     options = {"aux_logits": aux_heads, "init_weights": False} if theirs in AUXILIARY else {}
     return torchvision.models.get_model(theirs, weights=None, num_classes=num_classes, **options)
-
-
-def our_key(name):
-    """Function from a key of the peer to ours, None for what we do not have."""
-    translate = FROM_TIMM.get(model_info(name).family)
-    if translate is None or not PEERS.get(name, "").startswith("timm:"):
-        return lambda key: key
-    if len(signature(translate).parameters) > 1:
-        return lambda key: translate(key, name)
-    return translate
 
 
 def comparable(model):

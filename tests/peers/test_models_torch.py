@@ -10,6 +10,7 @@ import pytest
 
 import fastconv as fc
 from fastconv.models import create_model, list_models, model_info
+from fastconv.models.pretrained import our_names
 from tests.model_facts import PEERS
 from tests.parity_table import PROPERTY
 from tests.peers.parity import (
@@ -21,7 +22,7 @@ from tests.peers.parity import (
     small_shape,
     torch_state,
 )
-from tests.peers.peer_networks import COMPARED, build, comparable, our_key
+from tests.peers.peer_networks import COMPARED, build, comparable
 
 torch = pytest.importorskip("torch")
 
@@ -65,10 +66,9 @@ def cases(names):
     ]
 
 
-def keys_of(name, peer):
-    """{the peer's key: ours} of what both have."""
-    ours = {key: our_key(name)(key) for key in peer.state_dict()}
-    return {theirs: key for theirs, key in ours.items() if key is not None}
+def keys_of(ours, peer):
+    """{the peer's key: ours}, by the key_map that files go through."""
+    return our_names(peer.state_dict(), fc.to_torch_state_dict(ours), getattr(ours, "key_map", ()))
 
 
 def checked(name, record_property, **options):
@@ -81,7 +81,7 @@ def checked(name, record_property, **options):
     labels = rng.integers(0, classes, shape[0])
     perturbed(ours, x, rng)
     peer = comparable(build(name, classes, **options))
-    keys = keys_of(name, peer)
+    keys = keys_of(ours, peer)
     load_state(peer, torch_state(ours, keys))
     parity = compare(name, ours, peer, keys, x, labels)
     record_property(PROPERTY, parity._asdict())
@@ -121,11 +121,11 @@ def test_weights_travel_here_and_back(name):
     classes = min(CLASSES, model_info(name).num_classes)
     theirs = build(name, classes).eval()
     state = theirs.state_dict()
-    keys = keys_of(name, theirs)
     with fc.nn.init.skipped():
         ours = create_model(name, num_classes=classes)
+    keys = keys_of(ours, theirs)
     shapes = {key: array.shape for key, array in fc.to_torch_state_dict(ours).items()}
-    arrays = {keys[k]: in_shape(v.numpy(), shapes[keys[k]]) for k, v in state.items() if k in keys}
+    arrays = {keys[k]: in_shape(v.numpy(), shapes[keys[k]]) for k, v in state.items()}
     fc.load_torch_state_dict(ours, arrays)
     back = build(name, classes).eval()
     load_state(back, torch_state(ours, keys))

@@ -1,5 +1,3 @@
-import re
-
 NAMES = {"nasnet_mobile": "nasnet_a_mobile", "nasnet_large": "nasnet_a_large"}
 STAGES = {"global_pool": "flatten"}
 
@@ -22,11 +20,6 @@ REPLACED = {
     }
 }
 PEERS = {"nasnet_large": "timm:nasnetalarge"}
-
-
-def from_timm(key):
-    """Our key of one of timm's: what halves the map before is a module of its own here."""
-    return re.sub(r"\.(path_[12]|final_path_bn)\.", r".conv_prev_1x1.\1.", key)
 
 
 def as_published(model):

@@ -1,5 +1,3 @@
-import re
-
 NAMES = (
     {f"preact_resnet{d}_cifar": f"preact_resnet{d}_cifar10_projection" for d in (20, 56, 110)}
     | {f"preact_resnet{d}_cifar": f"preact_resnet{d}_cifar10" for d in (164, 1001)}
@@ -23,10 +21,3 @@ DETAILS = {
 }
 
 PEERS = {f"resnetv2_{depth}": f"timm:resnetv2_{depth}" for depth in _CONVOLUTIONS}
-
-
-def from_timm(key):
-    """Our key; head.fc.weight has shape (K, C, 1, 1) there, (K, C) here."""
-    key = key.replace("stem.conv", "conv1").replace("head.fc", "fc")
-    key = re.sub(r"stages\.(\d)\.blocks", lambda m: f"layer{int(m[1]) + 1}", key)
-    return key.replace("downsample.conv", "downsample").replace("norm", "bn")

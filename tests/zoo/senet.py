@@ -8,17 +8,3 @@ PEERS = {
     "seresnext50_32x4d": "timm:legacy_seresnext50_32x4d",
     "senet154": "timm:legacy_senet154",
 }
-
-_SENET154_STEM = {"conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4"} | {
-    "conv3": "conv1.6",
-    "bn3": "bn1",
-}
-
-
-def from_timm(key, name=None):
-    """Our key; name tells SENet-154, whose layer0 has three convolutions, from the others."""
-    key = key.replace("se_module", "se").replace("last_linear", "fc")
-    if not key.startswith("layer0."):
-        return key
-    _, layer, rest = key.split(".", 2)
-    return f"{_SENET154_STEM[layer] if name == 'senet154' else layer}.{rest}"
