@@ -138,7 +138,6 @@ class Xception(nn.Module):
         Accuracy(79.0, 94.5, "ImageNet validation at 299", "Keras' weights, README of Cadene"),
         Accuracy(79.058, 94.396, "ImageNet validation at 299", "timm's table, legacy_xception"),
     ),
-    weights="timm/legacy_xception.tf_in1k",
     aliases=("legacy_xception",),
 )
 def xception(num_classes=1000, in_channels=3, dropout=0.0):
