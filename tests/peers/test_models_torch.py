@@ -5,6 +5,8 @@ what the bound is. The quick run takes one variant per family, make full all of 
 joins by PEERS of tests/zoo/FAMILY.py or TWINS of tests/peers/twins/FAMILY.py.
 """
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,9 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+    # a large network's arrays, in both precisions, would stay in the pool for tests to come
+    gc.collect()
+    fc.empty_cache()
 
 
 # families of which no member is in torchvision or timm, or restated in tests/peers/twins; their

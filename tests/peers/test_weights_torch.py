@@ -1,7 +1,6 @@
 """Files that PyTorch itself writes, torchvision's and timm's networks, and their preprocessing."""
 
 from collections import OrderedDict
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from fastconv.data import imagenet_classes, photograph, transform_for
 from fastconv.data.transforms import Transform
 from fastconv.errors import FileFormatError
 from fastconv.models import create_model, load_torch_file
+from tests.peers import peer_networks
 
 torch = pytest.importorskip("torch")
 
@@ -24,16 +24,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def peers():
-    """torchvision and timm, also where their compiled operators are missing: nothing here uses
-    those, but torchvision asks for their names."""
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        with suppress(RuntimeError):  # a complete torchvision has them
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    torchvision = pytest.importorskip("torchvision", reason="torchvision is not installed")
-    timm = pytest.importorskip("timm", reason="timm is not installed")
-    yield torchvision, timm
-    del library
+    """torchvision and timm."""
+    return peer_networks.torchvision, peer_networks.timm
 
 
 # ---- files
