@@ -74,7 +74,7 @@ def test_in_nchw(name):
     out = np.full_like(expected, np.nan, order="C", subok=False)
     assert call(layout="NCHW", out=out) is out
     np.testing.assert_array_equal(out, expected)
-    with pytest.raises(ShapeError, match=rf"{name}: out must have shape"):
+    with pytest.raises(ShapeError, match=rf"{name} \(shapes as NHWC\): out must have shape"):
         call(layout="NCHW", out=out[..., :-1].copy())
 
 
@@ -125,6 +125,26 @@ def test_after_an_error_the_next_call_has_an_array_of_its_own():
         F.conv2d(X[..., :4], W, padding=1, out=y)
     assert conv(None) is not y
     assert not y.any()
+
+
+def test_statistics_stay_when_out_is_refused():
+    for layout, x in (("NHWC", X), ("NCHW", np.ascontiguousarray(X.transpose(0, 3, 1, 2)))):
+        mean, var = np.zeros(8, np.float32), np.ones(8, np.float32)
+        with pytest.raises(ShapeError):
+            F.batch_norm(
+                x, None, None, mean, var, training=True, layout=layout,
+                out=np.empty((2, 9, 7, 9), np.float32),
+            )  # fmt: skip
+        assert not mean.any() and (var == 1).all()
+
+
+def test_autocast_does_not_put_the_cast_input_there():
+    w = floats(8, 3, 3, 8)  # the result has the shape of x
+    with fc.use_backend("reference"), fc.autocast("bfloat16"):
+        expected = F.conv2d(X, w, padding=1)
+        out = np.zeros_like(expected)
+        F.conv2d(X, w, padding=1, out=out)
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_with_a_trace():

@@ -105,8 +105,7 @@ def _compile(cmake, kept):
             *("-DFASTCONV_NATIVE=ON", "-DFASTCONV_CUDA=OFF", "-DFASTCONV_EMULATOR=ON"),
             f"-DPython_EXECUTABLE={sys.executable}",
         )
-        workers = len(os.sched_getaffinity(0))
-        _run(cmake, "--build", folder, "--target", "_emulator", "--parallel", workers)
+        _run(cmake, "--build", folder, "--target", "_emulator", "--parallel", os.cpu_count() or 1)
         (library,) = folder.rglob(LIBRARY)
         # in one step: a process that looks for it finds all of it or nothing
         os.replace(library, kept)

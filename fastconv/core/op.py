@@ -121,6 +121,9 @@ class Op:
 
     def __call__(self, *inputs):
         trace = state.trace
+        given = state.out
+        if given is not None:
+            state.out = None  # for this op only: autocast and the backend may run others
         if state.autocast is not None:
             inputs = cast_inputs(self, inputs)
         arrays = [None if x is None else x._data for x in inputs]
@@ -140,10 +143,7 @@ class Op:
             meta = trace.meta
             K = table_for([None if type(a) is Spec else a for a in arrays] if meta else arrays)
             empty = Spec if meta else K.empty
-        given = state.out
         if given is not None:
-            # for this op only: its backend may run others
-            state.out = None
             (spec,) = specs
             check_place(*given, spec, arrays)
         out, buffers = [], []

@@ -11,8 +11,8 @@ def classifier(in_features, num_classes):
     return nn.Linear(in_features, num_classes) if num_classes else nn.Identity()
 
 
-def loss_with_aux(outputs, labels):
-    """cross_entropy(logits) + 0.3 * (sum of the cross-entropies of the auxiliary heads).
+def loss_with_aux(outputs, labels, weight=AUX_WEIGHT):
+    """cross_entropy(logits) + weight * (sum of the cross-entropies of the auxiliary heads).
 
     outputs: what the network gave: logits (N, classes), or in training with auxiliary heads a tuple
     (logits, aux, ...) of such. labels (N,) integers.
@@ -22,5 +22,5 @@ def loss_with_aux(outputs, labels):
     logits, *heads = outputs
     loss = F.cross_entropy(logits, labels)
     for aux in heads:
-        loss = loss + AUX_WEIGHT * F.cross_entropy(aux, labels)
+        loss = loss + weight * F.cross_entropy(aux, labels)
     return loss

@@ -8,7 +8,7 @@ eps 1e-3.
 from fastconv import functional as F
 from fastconv import nn
 from fastconv.models.blocks import Named
-from fastconv.models.head import classifier
+from fastconv.models.head import classifier, loss_with_aux
 from fastconv.models.info import Accuracy, Preprocessing
 
 
@@ -139,10 +139,7 @@ class SearchedNet(nn.Module):
 
     def loss(self, outputs, labels):
         """Cross-entropy of the logits, and in training 0.4 times that of the auxiliary head."""
-        if not isinstance(outputs, tuple):
-            return F.cross_entropy(outputs, labels)
-        logits, auxiliary = outputs
-        return F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
+        return loss_with_aux(outputs, labels, weight=0.4)
 
 
 def slim(top1, top5, size):
