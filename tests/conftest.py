@@ -1,6 +1,10 @@
-"""Fixtures of all tests: a seeded generator, the backends, a fixed random state."""
+"""Fixtures of all tests: a seeded generator, the backends, a fixed random state, room for large
+networks."""
 
+import fcntl
+import gc
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -27,6 +31,21 @@ def backend(request):
 def _same_random_state():
     """No test sees what another one drew."""
     fc.manual_seed(0)
+
+
+@pytest.fixture
+def room_for_large_networks(request, tmp_path_factory):
+    """Tests of network "name": the large ones one at a time over all processes, as two need more
+    memory than a machine of 16 GB has; and the pool is empty before and after."""
+    info = fc.models.model_info(request.node.callspec.params["name"])
+    large = info.params > 5e7 or info.macs > 1.5e10
+    lock = tmp_path_factory.getbasetemp().parent / "large_network.lock"
+    with lock.open("w") if large else nullcontext() as file:
+        if large:
+            fcntl.flock(file, fcntl.LOCK_EX)  # the file's end gives it back
+        yield
+        gc.collect()
+        fc.empty_cache()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -307,6 +307,7 @@ def test_forward_and_backward_of_every_kind(name):
 
 
 @pytest.mark.full
+@pytest.mark.usefixtures("room_for_large_networks")
 @pytest.mark.parametrize("name", MODELS)
 def test_forward_and_backward_of_every_network(name):
     h, w, c = model_info(name).input_shape
