@@ -164,6 +164,48 @@ def test_torch_round_trip_is_exact():
     assert same(values(source), values(target))
 
 
+class Renamed(nn.Sequential):
+    """Another library calls the first layer "stem" and has a convolution as its last."""
+
+    key_map = ((r"^stem\.", "0."), (r"^head\.", "4."))
+
+
+def renamed():
+    ours = network()
+    model = Renamed(*(getattr(ours, str(i)) for i in range(5)))
+    state = fc.to_torch_state_dict(model)
+    theirs = {
+        key.replace("0.", "stem.", 1).replace("4.", "head."): np.zeros_like(value)
+        for key, value in reversed(state.items())
+    }
+    theirs["head.weight"] = np.zeros((5, 6, 4, 4), "float32")
+    return model, state, theirs
+
+
+def test_names_and_shapes_of_another_library():
+    model, state, theirs = renamed()
+    found = fc.to_torch_state_dict(model, like=theirs)
+    assert list(found) == list(theirs) and found.layout == "OIHW"
+    assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in theirs.items()}
+    assert np.array_equal(found["stem.bias"], state["0.bias"]) and state["0.bias"].any()
+    assert np.array_equal(found["head.weight"].reshape(5, 96), state["4.weight"])
+    without = {key: value for key, value in theirs.items() if "num_batches" not in key}
+    assert list(fc.to_torch_state_dict(model, like=without)) == list(without)
+
+
+def test_names_of_another_network_are_refused_one_by_one():
+    model, _, theirs = renamed()
+    theirs["extra"] = theirs.pop("stem.bias")
+    theirs["head.bias"] = np.zeros(6)
+    with pytest.raises(StateDictError) as error:
+        fc.to_torch_state_dict(model, like=theirs)
+    assert sorted(str(error.value).splitlines()[1:]) == [
+        "  0.bias (4,): like has no such key",
+        "  extra (4,): the network has no extra",
+        "  head.bias (6,): 4.bias of the network is (5,)",
+    ]
+
+
 def test_a_linear_behind_a_flattened_map_computes_the_same_from_either_order():
     fc.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear((2, 3, 4), 5))

@@ -7,13 +7,10 @@
 What may differ between file and network: the names that others give the same layers, a head of
 another size, the number of input channels. All else must fit.
 
-Names are data beside the family: `key_map` of the network's class, pairs of a regular expression
-and a replacement (text, or a function of the match where numbers shift), applied in order to every
-key that the network does not have itself.
+Names are data beside the family: `key_map` of the network's class (nn/torch_weights.py).
 """
 
 import logging
-import re
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +22,7 @@ from fastconv.models.torch_file import load_torch_file
 from fastconv.nn.files import SUFFIX
 from fastconv.nn.files import load as load_safetensors
 from fastconv.nn.state_dict import LAYOUT, LoadReport, load, named_state
-from fastconv.nn.torch_weights import OPTIONAL
+from fastconv.nn.torch_weights import OPTIONAL, our_names, same_matrix
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
 
@@ -75,18 +72,6 @@ def fitted(model, entry, options, told, arrays, strict_head=True) -> "Fit":
         fit.leave_auxiliary_heads()
         fit.leave_head(strict_head)
     return fit
-
-
-def our_names(keys, wanted, key_map):
-    """{key: its name here}: a key that is not in `wanted` goes through every pair of key_map."""
-    names = {}
-    for key in keys:
-        name = key
-        if key not in wanted:
-            for pattern, replacement in key_map:
-                name = re.sub(pattern, replacement, name)
-        names[key] = name
-    return names
 
 
 def located(entry, source):
@@ -225,13 +210,3 @@ class Fit:
             self.unused += keys
             self.notes.append(why)
             self.arrays = {key: a for key, a in self.arrays.items() if key not in keys}
-
-
-def same_matrix(array, shape):
-    """The array in that shape where nothing but axes of length 1, or a convolution over a whole map
-    in place of a linear layer, makes the difference; else as it is."""
-    if shape is None or array.size != np.prod(shape, dtype=int):
-        return array
-    without_ones = [[n for n in s if n > 1] for s in (array.shape, shape)]
-    is_linear = array.ndim == 4 and len(shape) == 2 and array.shape[0] == shape[0]
-    return array.reshape(shape) if is_linear or without_ones[0] == without_ones[1] else array

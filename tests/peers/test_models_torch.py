@@ -9,15 +9,15 @@ import os
 
 import numpy as np
 import pytest
+import safetensors.torch
 
 import fastconv as fc
 from fastconv.models import create_model, list_models, model_info
-from fastconv.models.pretrained import our_names
+from fastconv.nn.torch_weights import our_names
 from tests.model_facts import PEERS
 from tests.parity_table import PROPERTY
 from tests.peers.parity import (
     compare,
-    in_shape,
     length,
     load_state,
     perturbed,
@@ -129,21 +129,24 @@ def test_every_family_is_compared():
 
 @pytest.mark.usefixtures("room_for_large_networks")
 @pytest.mark.parametrize("name", cases(PEERS))
-def test_weights_travel_here_and_back(name):
-    """The peer's state dict -> ours -> the peer's, strict; both ends give the same bits."""
+def test_weights_travel_here_and_back(name, tmp_path):
+    """The peer's state dict -> file -> ours -> the peer's, strict; both ends give the same bits."""
     classes = min(CLASSES, model_info(name).num_classes)
     theirs = build(name, classes).eval()
     state = theirs.state_dict()
-    with fc.nn.init.skipped():
-        ours = create_model(name, num_classes=classes)
-    keys = keys_of(ours, theirs)
-    shapes = {key: array.shape for key, array in fc.to_torch_state_dict(ours).items()}
-    arrays = {keys[k]: in_shape(v.numpy(), shapes[keys[k]]) for k, v in state.items()}
-    fc.load_torch_state_dict(ours, arrays)
+    path = tmp_path / ("w.pth" if len(name) % 2 else "w.safetensors")
+    if path.suffix == ".pth":
+        torch.save(state, path)
+    else:
+        safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, path)
+    ours = create_model(name, num_classes=classes, pretrained=path)
+    path.unlink()  # pytest keeps the folder
+    assert not ours.load_report.unexpected and not ours.load_report.fresh
     back = build(name, classes).eval()
-    load_state(back, torch_state(ours, keys))
-    arrived = back.state_dict()
-    assert all(torch.equal(arrived[key], state[key]) for key in keys)
+    arrived = fc.to_torch_state_dict(ours, like=state)
+    assert list(arrived) == list(state)
+    load_state(back, {k: torch.from_numpy(v) for k, v in arrived.items()})
+    assert all(torch.equal(value, state[key]) for key, value in back.state_dict().items())
     h, w, c = small_shape(name, ours)[1:]
     x = torch.randn(1, c, h, w, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
