@@ -7,12 +7,7 @@
 
 #include <cmath>
 
-// Functions that kernels of a GPU call too.
-#ifdef __CUDACC__
-#define FC_HOST_DEVICE __host__ __device__
-#else
-#define FC_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace fc {
 

@@ -27,6 +27,14 @@ def backend(request):
         yield request.param
 
 
+@pytest.fixture
+def ieee():
+    """Sums of integers are exact: no algorithm that rounds more than plain float32 does."""
+    fc.set_float32_precision("ieee")
+    yield
+    fc.set_float32_precision("default")
+
+
 @pytest.fixture(autouse=True)
 def _same_random_state():
     """No test sees what another one drew."""

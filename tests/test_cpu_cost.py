@@ -76,17 +76,37 @@ def test_a_matrix_product_runs_at_the_rate_of_the_arithmetic():
     assert cost(layer(14, 256, 8, 3), "fwd", "implicit", 4, "avx512").arithmetic > least / 32
 
 
+def test_winograd_pays_where_there_are_pixels_and_weights_are_kept():
+    def pays(problem, packed):
+        winograd, implicit = (
+            cost(problem, "fwd", name, 4, "avx512", packed).cycles
+            for name in ("winograd", "implicit")
+        )
+        return winograd < implicit
+
+    assert pays(layer(56, 64, 64, 3), packed=False)
+    # transforming the weights takes longer than the products save
+    few = layer(7, 512, 512, 3, n=2)
+    assert pays(few, packed=True) and not pays(few, packed=False)
+    # a vector of 16 inputs and half of the outputs are empty
+    assert not pays(layer(6, 1, 1, 3, n=1), packed=True)
+
+
 @pytest.mark.skipif(not NATIVE_BUILT, reason="fastconv._cpu is not built (FASTCONV_NATIVE=OFF)")
 def test_choose_takes_the_cheapest_and_use_algorithm_names_what_fits():
     from fastconv.backend import cpu
 
-    for problem in (layer(14, 64, 64, 1), layer(14, 64, 64, 3, groups=64), layer(14, 24, 40, 5, 2)):
+    problems = (
+        layer(14, 64, 64, 1), layer(14, 64, 64, 3), layer(14, 64, 64, 3, groups=64),
+        layer(14, 24, 40, 5, 2),
+    )  # fmt: skip
+    for problem in problems:
         for direction in DIRECTIONS:
             names = cpu.conv2d_algorithms(problem, direction, np.dtype("float32"))
             costs = [cost(problem, direction, name, 4, cpu.isa()).rank for name in names]
             assert costs == sorted(costs) and len(set(names)) == len(names) >= 2
             chosen = cpu.conv2d_choose(problem, direction, np.dtype("float32"), "default")
             assert chosen == names[0]
-    x, w = fc.tensor(np.ones((1, 4, 4, 3), "f4")), fc.tensor(np.ones((2, 3, 3, 3), "f4"))
+    x, w = fc.tensor(np.ones((1, 5, 5, 3), "f4")), fc.tensor(np.ones((2, 5, 5, 3), "f4"))
     with fc.use_algorithm("winograd"), pytest.raises(AlgorithmError, match="implicit, im2col"):
         fc.functional.conv2d(x, w)

@@ -60,6 +60,7 @@ def check_rule_b(case, arrays, outputs, dtype):
         assert (error <= bound).all(), f"{np.max(error / np.maximum(bound, 1e-300))} of the bound"
 
 
+@pytest.mark.usefixtures("ieee")
 @every_place
 @every_case
 def test_forward(case, backend, dtype):
@@ -167,6 +168,7 @@ def test_adjoint(case, backend, dtype, rng):
         assert abs(left - right) <= 4 * np.sqrt(case.length) * eps_of(dtype) * size
 
 
+@pytest.mark.usefixtures("ieee")
 @pytest.mark.parametrize("backend, dtype", [p for p in PLACES if p != ("reference", "float64")])
 @pytest.mark.parametrize("case", [c for c in CASES if c.linear and c.exact], ids=lambda c: c.name)
 def test_integer_gradients_are_exact(case, backend, dtype, rng):
@@ -288,6 +290,7 @@ def check_conv_problem(case, size, backend):
         check_rule_b(case, arrays, case.run(arrays), "float32")
 
 
+@pytest.mark.usefixtures("ieee")
 @pytest.mark.parametrize("backend", EVERYWHERE)
 @pytest.mark.parametrize(
     "case, size", conv_problem_cases("sample"), ids=lambda v: getattr(v, "label", "")
@@ -303,6 +306,7 @@ def test_shapes_of_all_convolutions_that_broke_others():
             assert case.run([x, w])[0].shape == (x.shape[0], *size, w.shape[0]), case.name
 
 
+@pytest.mark.usefixtures("ieee")
 @pytest.mark.full
 @pytest.mark.parametrize("part", range(FULL_PARTS))
 @pytest.mark.parametrize("backend", NATIVE)

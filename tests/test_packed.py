@@ -12,6 +12,9 @@ if not NATIVE_BUILT:
     pytest.skip("only the native kernels pack weights", allow_module_level=True)
 
 
+pytestmark = pytest.mark.usefixtures("ieee")  # one algorithm, whether w was packed or not
+
+
 @pytest.fixture(params=[1, 20], ids=["dense", "depthwise"])
 def conv(request):
     fc.manual_seed(0)

@@ -18,7 +18,7 @@ import numpy as np
 
 import fastconv as fc
 from fastconv.backend import Pool2dProblem
-from fastconv.backend.cuda_cost import WINOGRAD_BLOCK, winograd_sizes
+from fastconv.backend.winograd import FREQUENCIES, winograd_sizes
 from fastconv.bench.layers import distinct_layers
 from fastconv.core import Spec, Tensor
 
@@ -87,10 +87,9 @@ def winograd(p, direction: str) -> Cost:
     The transformed weights (36 values for 9) are written and read beside what conv2d() counts. The
     transforms are not counted: their products depend on how they are written down."""
     tiles, depth, columns = winograd_sizes(p, direction)
-    frequencies = WINOGRAD_BLOCK[-1]
-    transformed = FLOAT * frequencies * depth * columns
+    transformed = FLOAT * FREQUENCIES * depth * columns
     return Cost(
-        conv2d(p, direction).bytes + 2 * transformed, 2 * frequencies * tiles * depth * columns
+        conv2d(p, direction).bytes + 2 * transformed, 2 * FREQUENCIES * tiles * depth * columns
     )
 
 

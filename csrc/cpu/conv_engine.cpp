@@ -68,6 +68,7 @@ template <class T>
 int64_t ConvEngine<T>::job_workspace(const GemmJob<T>& job, Algorithm algorithm,
                                      int threads) const {
   if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise_workspace(job, threads);
+  if (algorithm == Algorithm::kWinograd) return gemm_.winograd_workspace(job, threads);
   if (algorithm != Algorithm::kIm2col) return gemm_.workspace(job, threads);
   const Pieces<T> pieces(job);
   int64_t bytes = gemm_.workspace(pieces.piece(0, 0, pieces.rows, nullptr), threads);
@@ -82,6 +83,7 @@ template <class T>
 void ConvEngine<T>::run(const GemmJob<T>& job, Algorithm algorithm, int threads,
                         void* workspace) const {
   if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise(job, threads, workspace);
+  if (algorithm == Algorithm::kWinograd) return gemm_.winograd(job, threads, workspace);
   if (algorithm != Algorithm::kIm2col) return gemm_.run(job, threads, workspace);
   const Pieces<T> pieces(job);
   const auto address = (reinterpret_cast<uintptr_t>(workspace) + 63) / 64 * 64;
@@ -136,8 +138,9 @@ int64_t ConvEngine<T>::packed_elements(const Conv2dProblem& p, Algorithm algorit
   const T* none = nullptr;
   const GemmJob<T> job =
       ConvJobs<T>::fwd(p, algorithm, none, none, static_cast<T*>(nullptr), {}, {});
-  return algorithm == Algorithm::kDepthwise ? gemm_.depthwise_packed_elements(job)
-                                            : gemm_.packed_elements(job);
+  if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise_packed_elements(job);
+  if (algorithm == Algorithm::kWinograd) return gemm_.winograd_packed_elements(job);
+  return gemm_.packed_elements(job);
 }
 
 template <class T>
@@ -145,6 +148,7 @@ void ConvEngine<T>::pack(const Conv2dProblem& p, Algorithm algorithm, const T* w
   const T* none = nullptr;
   const GemmJob<T> job = ConvJobs<T>::fwd(p, algorithm, none, w, static_cast<T*>(nullptr), {}, {});
   if (algorithm == Algorithm::kDepthwise) return gemm_.depthwise_pack(job, packed);
+  if (algorithm == Algorithm::kWinograd) return gemm_.winograd_pack(job, packed);
   gemm_.pack(job, packed);
 }
 

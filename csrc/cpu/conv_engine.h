@@ -6,7 +6,7 @@
 
 namespace fc {
 
-enum class Algorithm { kImplicit, kIm2col, kMatrix, kDepthwise, kLanes };
+enum class Algorithm { kImplicit, kIm2col, kMatrix, kDepthwise, kLanes, kWinograd };
 
 template <class T>
 class ConvEngine {

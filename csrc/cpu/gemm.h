@@ -72,7 +72,7 @@ struct GemmJob {
   Source<T> b;
   bool b_by_k = true;  // rows of b are l, columns j; else rows j, columns l (a transposed matrix)
   Target<T> c;
-  const T* packed_b = nullptr;  // b as pack or depthwise_pack left it, or null: packed on the way
+  const T* packed_b = nullptr;  // b as the way's pack left it, or null: packed on the way
   bool accumulate = false;      // C += ...
   Epilogue<T> epilogue;         // scale, shift, sums (groups*n,); residual addressed as c
 };
@@ -88,6 +88,12 @@ struct GemmFunctions {
   void (*depthwise)(const GemmJob<T>& job, int threads, void* workspace);
   int64_t (*depthwise_packed_elements)(const GemmJob<T>& job);
   void (*depthwise_pack)(const GemmJob<T>& job, T* packed);
+  // The same for windows of 3 x 3 with stride 1 and one group, by Winograd's F(4x4, 3x3); no
+  // accumulate.
+  int64_t (*winograd_workspace)(const GemmJob<T>& job, int threads);
+  void (*winograd)(const GemmJob<T>& job, int threads, void* workspace);
+  int64_t (*winograd_packed_elements)(const GemmJob<T>& job);
+  void (*winograd_pack)(const GemmJob<T>& job, T* packed);
   // Elements of a packed b, and packing it: for a product without a_by_k.
   int64_t (*packed_elements)(const GemmJob<T>& job);
   void (*pack)(const GemmJob<T>& job, T* packed);

@@ -13,6 +13,7 @@ from fastconv.backend.cpu_check import check_float_dtype
 from fastconv.backend.cpu_cost import cost
 from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.problem import NO_EPILOGUE
+from fastconv.backend.winograd import winograd_fits, winograd_is_precise
 from fastconv.errors import AlgorithmError
 
 NAME = "cpu"
@@ -57,18 +58,20 @@ def _is_matrix_product(p):
 
 
 @functools.cache
-def conv2d_algorithms(problem, direction, dtype):
+def conv2d_algorithms(problem, direction, dtype, packed=False):
     """Names of the algorithms that fit, the cheapest by cpu_cost.py first.
 
     "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image where
     it lies; "im2col": the same on columns in the workspace; "direct_depthwise": pixels where they
     lie, channel by channel; "staged_depthwise", "staged_grouped": rows copied first, for vectors
-    along the channels.
+    along the channels; "winograd": F(4x4, 3x3), forward and gradient by x, a quarter of the
+    multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels), and an infinity or
+    NaN makes its whole tile NaN. packed: a packed copy of w is kept.
     """
     fits = (*_special(problem, direction), "implicit", "im2col")
     itemsize = np.dtype(dtype).itemsize
     return tuple(
-        sorted(fits, key=lambda name: cost(problem, direction, name, itemsize, isa()).rank)
+        sorted(fits, key=lambda name: cost(problem, direction, name, itemsize, isa(), packed).rank)
     )
 
 
@@ -78,12 +81,18 @@ def _special(problem, direction):
     if _is_depthwise(problem):
         direct = problem.k == problem.c
         return ("direct_depthwise", "staged_depthwise") if direct else ("staged_depthwise",)
+    if winograd_fits(problem, direction):
+        return ("winograd",)
     return ("staged_grouped",) if _is_grouped(problem) else ()
 
 
-def conv2d_choose(problem, direction, dtype, precision):
-    """The cheapest that fits. All have the precision of "ieee"."""
-    return conv2d_algorithms(problem, direction, dtype)[0]
+@functools.cache
+def conv2d_choose(problem, direction, dtype, precision, packed=False):
+    """The cheapest that fits. All but "winograd" have the precision of "ieee"."""
+    fits = conv2d_algorithms(problem, direction, dtype, packed)
+    rounded = precision != "ieee" and np.dtype(dtype) == np.float32
+    may = rounded and winograd_is_precise(problem, direction)
+    return next(name for name in fits if may or name != "winograd")
 
 
 def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):

@@ -10,6 +10,7 @@ from math import ceil, gcd
 from typing import NamedTuple
 
 from fastconv.backend.problem import Conv2dProblem
+from fastconv.backend.winograd import FREQUENCIES, winograd_sizes
 
 VECTOR_BYTES = {"avx512": 64, "avx2": 32, "baseline": 16, "neon": 16}
 ROWS = {"avx512": 14, "avx2": 6, "baseline": 4, "neon": 12}  # kMr of csrc/cpu/kernels/simd.h
@@ -25,6 +26,9 @@ PHASE = 5  # the same where a phase of the stride writes every other pixel
 STAGED = 0.75  # as DIRECT, on rows that were copied, which costs
 STAGE = 5  # cycles per vector of the source
 GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered one by one
+PATCH = 200  # cycles to transform the inputs of a Winograd tile, per vector of channels
+OUTPUTS = 170  # the same for its outputs
+TAPS = 110  # cycles to transform 3x3 weights of a channel, per vector of filters
 WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
 
 
@@ -112,13 +116,33 @@ def _staged(p, direction, itemsize, isa):
     return products + source / lanes * STAGE
 
 
-def cost(p: Conv2dProblem, direction: str, algorithm: str, itemsize: int, isa: str) -> Cost:
-    """Of one pass. algorithm: a name of cpu.conv2d_algorithms."""
+def _winograd(p, direction, itemsize, isa, packed):
+    """csrc/cpu/kernels/winograd.cpp: (cycles, bytes of the transformed weights)."""
+    lanes, rows = VECTOR_BYTES[isa] // itemsize, ROWS[isa]
+    tiles, channels, columns = winograd_sizes(p, direction)
+    inputs, vectors = ceil(channels / lanes), ceil(columns / lanes)
+    products = FREQUENCIES * tiles * channels * vectors / FMA_PER_CYCLE
+    products += FREQUENCIES * ceil(tiles / rows) * ceil(vectors / 2) * TILE
+    transforms = tiles * (inputs * PATCH + vectors * OUTPUTS)
+    weights = FREQUENCIES * channels * vectors * lanes * itemsize
+    if packed:
+        return products + transforms, weights
+    # written, and read again
+    return products + transforms + channels * vectors * TAPS, 3 * weights
+
+
+def cost(
+    p: Conv2dProblem, direction: str, algorithm: str, itemsize: int, isa: str, packed: bool = False
+) -> Cost:
+    """Of one pass. algorithm: a name of cpu.conv2d_algorithms; packed: w was packed before."""
     memory = _compulsory(p, itemsize)
     if algorithm == "direct_depthwise":
         return Cost(_depthwise(p, direction, itemsize, isa), memory)
     if algorithm.startswith("staged"):
         return Cost(_staged(p, direction, itemsize, isa), memory)
+    if algorithm == "winograd":
+        arithmetic, weights = _winograd(p, direction, itemsize, isa, packed)
+        return Cost(arithmetic, memory + weights / BYTES_PER_CYCLE)
     arithmetic = _tiles(p, direction, itemsize, isa)
     if algorithm == "im2col":
         windows = product_of(p, "fwd" if direction == "wgrad" else direction)

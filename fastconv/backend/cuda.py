@@ -10,9 +10,10 @@ import functools
 
 import numpy as np
 
-from fastconv.backend.cuda_cost import winograd_fits, winograd_is_precise, winograd_pays
+from fastconv.backend.cuda_cost import winograd_pays
 from fastconv.backend.cuda_layers import DeviceLayers
 from fastconv.backend.problem import NO_EPILOGUE
+from fastconv.backend.winograd import winograd_fits, winograd_is_precise
 from fastconv.errors import AlgorithmError
 
 __all__ = ["DeviceTable"]
@@ -90,7 +91,7 @@ class DeviceTable(DeviceLayers):
         """
         return _algorithms(problem, direction)
 
-    def conv2d_choose(self, problem, direction, dtype, precision):
+    def conv2d_choose(self, problem, direction, dtype, precision, packed=False):
         """The best that fits. All but "winograd" have the precision of "ieee"."""
         return _chosen(problem, direction, precision)
 

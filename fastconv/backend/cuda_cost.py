@@ -7,13 +7,9 @@ estimates from instruction counts, and Winograd must win by MARGIN.
 
 from math import ceil
 
-__all__ = [
-    "WINOGRAD_BLOCK",
-    "winograd_fits",
-    "winograd_is_precise",
-    "winograd_pays",
-    "winograd_sizes",
-]
+from fastconv.backend.winograd import FREQUENCIES, winograd_sizes
+
+__all__ = ["WINOGRAD_BLOCK", "winograd_pays"]
 
 SMS = 132  # multiprocessors of an H100 or H200
 LANES = 128  # multiply-adds of one, per cycle
@@ -29,41 +25,19 @@ LAUNCH = 5000  # of the kernel that transforms the weights, with what it waits f
 OUTPUT = 5000  # of a block: four pieces through shared memory, 36 values to 16 outputs
 MARGIN = 1.25
 
-# tiles, columns, channels that a block takes at a time; frequencies
-WINOGRAD_BLOCK = (32, 32, 8, 36)
-WINOGRAD_DEPTH = 2048  # channels
-
-
-def winograd_fits(p, direction):
-    """3x3, stride 1, no dilation, no groups; forward and gradient by x."""
-    plain = (p.r, p.s, p.groups, p.stride, p.dilation) == (3, 3, 1, (1, 1), (1, 1))
-    return plain and direction in ("fwd", "dgrad")
-
-
-def winograd_sizes(p, direction):
-    """(tiles of 4x4 outputs, input channels, output channels)."""
-    h, w, depth, columns = (p.p, p.q, p.c, p.k) if direction == "fwd" else (p.h, p.w, p.k, p.c)
-    return p.n * ceil(h / 4) * ceil(w / 4), depth, columns
-
-
-def winograd_is_precise(p, direction):
-    """Whether the error stays under 1e-4 x rms(y), as the precision "default" promises. Against
-    float64 the largest of 14x14 pixels was 6e-6, 1.6e-5 and 2.4e-5 for 64, 256 and 512 channels (in
-    the emulator, inputs of mean 0; about half with mean 10): it grows a little faster than their
-    root."""
-    return winograd_sizes(p, direction)[1] <= WINOGRAD_DEPTH
+WINOGRAD_BLOCK = (32, 32, 8)  # tiles, columns, channels that a block takes at a time
 
 
 def _winograd_cycles(p, direction):
     tiles, depth, columns = winograd_sizes(p, direction)
-    block_tiles, block_columns, step, frequencies = WINOGRAD_BLOCK
+    block_tiles, block_columns, step = WINOGRAD_BLOCK
     column_blocks, depth = ceil(columns / block_columns), ceil(depth / step) * step
     # one block per multiprocessor: the last wave costs as much as a full one
     waves = ceil(ceil(tiles / block_tiles) * column_blocks / SMS)
-    macs = frequencies * block_tiles * block_columns * depth
+    macs = FREQUENCIES * block_tiles * block_columns * depth
     weights = column_blocks * block_columns * depth
     # written, and read from memory at least once
-    moved = FLOAT * (weights * (9 + 2 * frequencies) + _image_elements(p))
+    moved = FLOAT * (weights * (9 + 2 * FREQUENCIES) + _image_elements(p))
     compute = waves * (macs / (LANES * WINOGRAD_RATE) + OUTPUT)
     return LAUNCH + max(compute, moved / BYTES)
 

@@ -319,8 +319,9 @@ def conv2d_algorithms(problem, direction, dtype):
     return (NAME,)
 
 
-def conv2d_choose(problem, direction, dtype, precision):
-    """Pure and cached: the algorithm for this problem; precision "ieee", "default" or "tf32"."""
+def conv2d_choose(problem, direction, dtype, precision, packed=False):
+    """Pure and cached: the algorithm for this problem; precision "ieee", "default" or "tf32";
+    packed: packing w costs nothing, as the packed copy is kept."""
     return NAME
 
 

@@ -51,10 +51,10 @@ class Conv2d(Op):
         return (x if needs[1] else None, w if needs[0] else None)
 
     def kernel(self, K):
-        return chosen_algorithm(K, self.problem, "fwd", self.dtype)
+        return chosen_algorithm(K, self.problem, "fwd", self.dtype, self.parameter is not None)
 
     def packed(self, K):
-        return packed_weights(K, self.problem, self.dtype, self.parameter)
+        return packed_weights(K, self.problem, self.kernel(K), self.dtype, self.parameter)
 
     def workspace(self, K, direction):
         wanted = ("fwd",) if direction == "forward" else self._gradients()
@@ -103,10 +103,12 @@ def conv2d_problem(name, x, w, stride, padding, dilation, groups) -> Conv2dProbl
     return Conv2dProblem(n, h, wd, c, k, r, s, p, q, stride, padding, dilation, groups)
 
 
-def chosen_algorithm(K, problem, direction, dtype) -> str:
-    """The forced algorithm if there is one and it fits, else the backend's choice."""
+def chosen_algorithm(K, problem, direction, dtype, packed=False) -> str:
+    """The forced algorithm if there is one and it fits, else the backend's choice.
+
+    packed: w is a parameter whose packed copy is kept."""
     if state.algorithm is None:
-        return K.conv2d_choose(problem, direction, dtype, state.precision)
+        return K.conv2d_choose(problem, direction, dtype, state.precision, packed)
     fits = K.conv2d_algorithms(problem, direction, dtype)
     if state.algorithm not in fits:
         raise AlgorithmError(
@@ -118,26 +120,27 @@ def chosen_algorithm(K, problem, direction, dtype) -> str:
 
 def workspace_bytes(K, problem, direction, dtype, packed=False) -> int:
     """Scratch of one pass with the algorithm that would be chosen now."""
-    algorithm = chosen_algorithm(K, problem, direction, dtype)
+    algorithm = chosen_algorithm(K, problem, direction, dtype, packed)
     return K.conv2d_workspace(problem, direction, algorithm, dtype, packed)
 
 
-def _plan(K, problem, direction, dtype, packed=False):
-    algorithm = chosen_algorithm(K, problem, direction, dtype)
+def _scratch(K, problem, direction, algorithm, dtype, packed=False):
     nbytes = K.conv2d_workspace(problem, direction, algorithm, dtype, packed)
-    return algorithm, K.empty((nbytes,), "uint8") if nbytes else None
+    return K.empty((nbytes,), "uint8") if nbytes else None
 
 
 def conv2d_forward(K, x, w, y, problem, epilogue, parameter=None):
     """Run the chosen forward algorithm. parameter: the tensor of w if its packed copy is kept."""
-    packed = None if parameter is None else packed_weights(K, problem, x.dtype, parameter)
-    algorithm, scratch = _plan(K, problem, "fwd", x.dtype, packed is not None)
+    algorithm = chosen_algorithm(K, problem, "fwd", x.dtype, parameter is not None)
+    packed = None
+    if parameter is not None:
+        packed = packed_weights(K, problem, algorithm, x.dtype, parameter)
+    scratch = _scratch(K, problem, "fwd", algorithm, x.dtype, packed is not None)
     K.conv2d_fwd(x, w, y, problem, algorithm, scratch, epilogue, packed=packed)
 
 
-def packed_weights(K, problem, dtype, parameter):
-    """The weights as the chosen forward algorithm reads them, kept with the parameter; or None."""
-    algorithm = chosen_algorithm(K, problem, "fwd", dtype)
+def packed_weights(K, problem, algorithm, dtype, parameter):
+    """The weights as the forward algorithm reads them, kept with the parameter; or None."""
     elements = K.conv2d_packed_elements(problem, algorithm, dtype)
     if not elements:
         return None
@@ -150,7 +153,8 @@ def packed_weights(K, problem, dtype, parameter):
 
 def run_input_gradient(K, gy, w, gx, problem):
     """Run the chosen algorithm of the gradient by x."""
-    algorithm, scratch = _plan(K, problem, "dgrad", gy.dtype)
+    algorithm = chosen_algorithm(K, problem, "dgrad", gy.dtype)
+    scratch = _scratch(K, problem, "dgrad", algorithm, gy.dtype)
     K.conv2d_dgrad(gy, w, gx, problem, algorithm, scratch)
 
 
@@ -163,7 +167,8 @@ def input_gradient(K, gy, w, problem):
 
 def run_weight_gradient(K, x, gy, gw, problem):
     """Run the chosen algorithm of the gradient by w."""
-    algorithm, scratch = _plan(K, problem, "wgrad", gy.dtype)
+    algorithm = chosen_algorithm(K, problem, "wgrad", gy.dtype)
+    scratch = _scratch(K, problem, "wgrad", algorithm, gy.dtype)
     K.conv2d_wgrad(x, gy, gw, problem, algorithm, scratch)
 
 

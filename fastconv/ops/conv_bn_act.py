@@ -120,10 +120,10 @@ class ConvBnAct(Op):
         return any(self.needs[i] for i in (X, W, B))
 
     def kernel(self, K):
-        return chosen_algorithm(K, self.problem, "fwd", self.dtype)
+        return chosen_algorithm(K, self.problem, "fwd", self.dtype, self.parameter is not None)
 
     def packed(self, K):
-        return packed_weights(K, self.problem, self.dtype, self.parameter)
+        return packed_weights(K, self.problem, self.kernel(K), self.dtype, self.parameter)
 
     def workspace(self, K, direction):
         p = self.problem

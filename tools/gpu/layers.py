@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from fastconv.backend import reference
-from fastconv.backend.cuda_cost import winograd_fits
+from fastconv.backend.winograd import winograd_fits
 from fastconv.bench.layers import distinct_layers, upcoming_layers
 from fastconv.models import list_models
 from tests.native.conv2d_case import problem, shapes

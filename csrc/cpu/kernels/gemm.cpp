@@ -60,6 +60,17 @@ void depthwise(const GemmJob<T>& job, int threads, void* workspace) {
 }
 
 template <class T>
+int64_t winograd_workspace(const GemmJob<T>& job, int threads) {
+  return is_empty(job) ? 0 : of<T>(winograd_way()).workspace(job, threads);
+}
+
+template <class T>
+void winograd(const GemmJob<T>& job, int threads, void* workspace) {
+  if (is_empty(job)) return finish_empty(job);
+  of<T>(winograd_way()).product(job, threads, workspace);
+}
+
+template <class T>
 void gather(const Source<T>& source, int64_t row, int64_t rows, int64_t columns, T* dst) {
   parallel(rows, grain_for(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t first = 0; first < columns; first += kSlice<T>) {
@@ -86,12 +97,17 @@ void finish(T* y, int64_t count, const T* residual, Activation act) {
 template <class T>
 GemmFunctions<T> functions() {
   const GemmWay<T> rows = of<T>(rows_way()), channels = of<T>(depthwise_way());
+  const GemmWay<T> tiles = of<T>(winograd_way());
   return {workspace<T>,
           run<T>,
           depthwise_workspace<T>,
           depthwise<T>,
           channels.packed_elements,
           channels.pack,
+          winograd_workspace<T>,
+          winograd<T>,
+          tiles.packed_elements,
+          tiles.pack,
           rows.packed_elements,
           rows.pack,
           gather<T>,

@@ -56,6 +56,10 @@ GemmWays depthwise_way();
 // depthwise_wgrad.cpp: the same, a_by_k.
 GemmWays depthwise_wgrad_way();
 
+// winograd.cpp: windows of 3 x 3 with stride 1, one group. B in panels: (panels, 36 frequencies,
+// channels, columns of the panel).
+GemmWays winograd_way();
+
 // gemm_dots.cpp: few rows against a matrix whose rows also run along l, which is read once.
 bool is_dots(const GemmJob<float>& job);
 bool is_dots(const GemmJob<double>& job);

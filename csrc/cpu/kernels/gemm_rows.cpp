@@ -3,6 +3,7 @@
 // The rows of C are cut into tiles of at most kMr, tiles into blocks whose part of A stays in the
 // second-level cache while all of B passes by, panel by panel. How C is cut depends on the shape
 // alone, and an element is summed by one tile: its bits do not depend on the threads.
+#include "cpu/kernels/block_sums.h"
 #include "cpu/kernels/gemm_parts.h"
 #include "cpu/kernels/rows.h"
 #include "cpu/kernels/rows_plan.h"
@@ -36,7 +37,10 @@ class Product {
       Worker(*this, thread).run(begin, end);
       if (plan_.stream) stream_fence();
     });
-    if (job_.epilogue.sums) combine_sums();
+    if (job_.epilogue.sums) {
+      const int64_t count = 2 * job_.groups * job_.n;
+      combine_block_sums(sums_, plan_.blocks, count, job_.epilogue.sums);
+    }
   }
 
  private:
@@ -184,19 +188,6 @@ class Product {
       copy(product.sums_ + (2 * block + 1) * channels + channel, squares, columns);
     }
   };
-
-  // The blocks' sums, in order.
-  void combine_sums() const {
-    const int64_t count = 2 * job_.groups * job_.n;
-    parallel(count, grain_for(plan_.blocks), [&](int64_t begin, int64_t end, int) {
-      double* sums = job_.epilogue.sums;
-      zero(sums + begin, end - begin);
-      for (int64_t block = 0; block < plan_.blocks; ++block) {
-        const double* part = sums_ + block * count;
-        for (int64_t i = begin; i < end; ++i) sums[i] += part[i];
-      }
-    });
-  }
 
   const GemmJob<T>& job_;
   const Plan<T> plan_;

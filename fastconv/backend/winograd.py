@@ -1,0 +1,31 @@
+"""Winograd's F(4x4, 3x3), on every device: which problems it fits, how large and how exact it is.
+
+Lavin, Gray 2015, "Fast Algorithms for Convolutional Neural Networks": 36 multiplications for 4x4
+outputs of a 3x3 window instead of 144 (csrc/winograd_points.h).
+"""
+
+from math import ceil
+
+__all__ = ["FREQUENCIES", "winograd_fits", "winograd_is_precise", "winograd_sizes"]
+
+FREQUENCIES = 36
+DEPTH = 2048  # channels
+
+
+def winograd_fits(p, direction):
+    """3x3, stride 1, no dilation, no groups; forward and gradient by x."""
+    plain = (p.r, p.s, p.groups, p.stride, p.dilation) == (3, 3, 1, (1, 1), (1, 1))
+    return plain and direction in ("fwd", "dgrad")
+
+
+def winograd_sizes(p, direction):
+    """(tiles of 4x4 outputs, input channels, output channels)."""
+    h, w, depth, columns = (p.p, p.q, p.c, p.k) if direction == "fwd" else (p.h, p.w, p.k, p.c)
+    return p.n * ceil(h / 4) * ceil(w / 4), depth, columns
+
+
+def winograd_is_precise(p, direction):
+    """Whether the error stays under 1e-4 x rms(y), as the precision "default" promises. Against
+    float64 the largest of 14x14 pixels was 6e-6, 1.6e-5 and 2.4e-5 for 64, 256 and 512 channels
+    (inputs of mean 0; about half with mean 10): it grows a little faster than their root."""
+    return winograd_sizes(p, direction)[1] <= DEPTH
