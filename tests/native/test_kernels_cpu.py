@@ -88,9 +88,15 @@ for name, case in CASES.items():
 """
 
 
+WITH_EXPONENTIALS = (
+    "-elu", "silu", "gelu", "sigmoid", "tanh", "softmax", "entropy", "bce", "lrn",
+)  # fmt: skip
+
+
 def test_instruction_sets_agree(tmp_path):
-    """Sums have the same lanes on every instruction set and nothing is contracted into FMA, so the
-    bits are the same too. (libm chooses by the machine, not by FASTCONV_ISA.)"""
+    """Sums have the same lanes on every instruction set and products are fused in named places
+    only, so the bits are the same too. Baseline x86 cannot fuse: exponentials and their like differ
+    there. (libm chooses by the machine, not by FASTCONV_ISA.)"""
     ours = {}
     names = cpu.isas()
     root = str(Path(__file__).resolve().parents[2])
@@ -107,5 +113,8 @@ def test_instruction_sets_agree(tmp_path):
         assert first == name
         ours[name] = lines
     for name in names:
-        assert ours[name] == ours[names[0]]
         assert len(ours[name]) == 2 * len(CASES)
+        assert ours[name] == ours[names[-1]] or name == "baseline"
+    pairs = zip(ours[names[0]], ours[names[-1]], strict=True)
+    differ = {a.split()[0] for a, b in pairs if a != b}
+    assert differ <= {name for name in CASES if any(f in name for f in WITH_EXPONENTIALS)}
