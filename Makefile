@@ -53,14 +53,7 @@ docs:
 
 full: lint docs
 	$(environment) test peers plot sass
-	$(python) -m pytest $(PYTEST_ARGS)
-	$(python) tools/sanitize.py address,undefined
-	$(python) tools/sanitize.py pool
-	$(python) tools/sanitize.py thread
-	$(python) tools/memcheck.py
-	$(python) tools/emulate.py
-	$(python) tools/kernel_coverage.py
-	$(python) tools/check_install.py
+	$(python) tools/full.py
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis

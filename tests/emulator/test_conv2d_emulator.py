@@ -88,9 +88,13 @@ def test_problems_that_broke_kernels_elsewhere(row):
 
 @pytest.mark.full
 @pytest.mark.parametrize("part", range(16))
-def test_all_small_problems_that_broke_kernels_elsewhere(part):
+def test_small_problems_that_broke_kernels_elsewhere(part):
+    """Every fifth, of all kinds: the file has variations of a kind one after another, and all of
+    them are an hour and a half of emulation."""
     rows = [Conv2dProblem(**row) for row in conv_problems("full")]
-    for p in [p for p in rows if p.macs <= 3_000_000][part::16]:
+    chosen = [p for p in rows if p.macs <= 1_000_000][::5]
+    assert len(chosen) > 800
+    for p in chosen[part::16]:
         for direction in DIRECTIONS:
             wrong = findings(p, direction, K=TABLE, dtypes=(np.float32,))
             assert [text for text in wrong if text] == [], p
