@@ -23,6 +23,7 @@ from fastconv.core import (
     use_algorithm,
 )
 from fastconv.functional import concat, stack, where
+from fastconv.nn.checkpoint import checkpoint
 from fastconv.nn.files import load, save
 from fastconv.nn.torch_weights import load_torch_state_dict, to_torch_state_dict
 from fastconv.version import __version__
@@ -44,6 +45,7 @@ __all__ = [
     "analysis",
     "autocast",
     "bench",
+    "checkpoint",
     "concat",
     "data",
     "devices",

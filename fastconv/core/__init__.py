@@ -1,6 +1,7 @@
 """Floor 2: the gate, Tensor and the backward walk, the trace, the state the gate looks at."""
 
 from fastconv.core.autocast import autocast
+from fastconv.core.checkpoint import checkpointed
 from fastconv.core.create import from_dlpack, from_nchw, from_oihw, own_copy, tensor
 from fastconv.core.dtypes import as_dtype, is_float
 from fastconv.core.functions import FUNCTIONS, as_tensor, function, is_array
@@ -29,6 +30,7 @@ __all__ = [
     "as_dtype",
     "as_tensor",
     "autocast",
+    "checkpointed",
     "drop_packed",
     "enable_grad",
     "from_dlpack",

@@ -20,7 +20,8 @@ from fastconv.core.tensor import Tensor
 from fastconv.core.trace import Buffer, Record, Saved, TracedBuffer, new_buffer
 from fastconv.errors import GradientError, RegistryError
 
-_order = count()
+# next_order(): later nodes of the graph are walked first
+next_order = count().__next__
 
 # what the gate itself keeps on an op; an attribute of that name would be overwritten
 _RESERVED = frozenset(
@@ -130,7 +131,7 @@ class Op:
         grad = state.grad
         self.needs = tuple([grad and x is not None and x.requires_grad for x in inputs])
         specs, aux_specs = self.infer(*arrays)
-        if self.packs is not None and not grad:
+        if self.packs is not None and not grad and state.packs:
             source = inputs[self.packs]
             if source._buffer.kind == "parameter":
                 self.parameter = source
@@ -182,7 +183,7 @@ class Op:
         return results[0] if len(results) == 1 else tuple(results)
 
     def _save(self, K, inputs, results, arrays, out, aux):
-        self.order = next(_order)
+        self.order = next_order()
         self.K = K
         self.aux = aux
         self.outputs = len(results)

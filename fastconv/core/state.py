@@ -16,6 +16,7 @@ class _State(threading.local):
     autocast = None  # dtype that ops of class "low" are cast to
     algorithm = None  # name forced by use_algorithm
     out = None  # (function, array): where the next op puts its result, once
+    packs = True  # whether packed copies of parameters are kept where nothing is recorded
     precision = "default"  # of float32 arithmetic; one value for the process
 
 

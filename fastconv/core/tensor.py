@@ -191,16 +191,9 @@ class Tensor:
                 " requires_grad=True (or it was computed inside no_grad)"
             )
         gy = self._seed(gy)
-        seed = (gy, new_buffer(gy.nbytes, "gradient"), False)
-        if self._op is None:
-            self._accumulate(seed, passed=True)
-            return
-        heap = [(-self._op.order, self._op)]
-        grads = {self._op: {self._index: seed}}
-        del gy, seed  # the walk frees each gradient as soon as it was used
-        while heap:
-            # the latest op first: whatever used its outputs has already been walked
-            _walk(heappop(heap)[1], heap, grads)
+        seeds = [(self, (gy, new_buffer(gy.nbytes, "gradient"), False))]
+        del gy  # the walk frees each gradient as soon as it was used
+        walk_back(seeds)
 
     def _seed(self, gy):
         if gy is None:
@@ -238,17 +231,32 @@ class Tensor:
         self.grad = Tensor._from_op(array, None, 0, buffer)
 
 
-def _walk(op, heap, grads):
-    for edge, grad, passed in op.run_backward(grads.pop(op)):
-        if type(edge) is not tuple:
-            edge._accumulate(grad, passed)
-            continue
-        parent, index = edge
-        if parent not in grads:
-            grads[parent] = {}
-            heappush(heap, (-parent.order, parent))
-        slots = grads[parent]
-        slots[index] = _sum(slots[index], grad) if index in slots else grad
+def walk_back(seeds):
+    """The one walk: seeds are (tensor, (gradient, buffer, owned)), and are taken from the list."""
+    heap, grads = [], {}
+    while seeds:
+        x, grad = seeds.pop()
+        _hand(x if x._op is None else (x._op, x._index), grad, True, heap, grads)
+        del x, grad
+    while heap:
+        # the latest op first: whatever used its outputs has already been walked
+        op = heappop(heap)[1]
+        for edge, grad, passed in op.run_backward(grads.pop(op)):
+            _hand(edge, grad, passed, heap, grads)
+            del grad
+
+
+def _hand(edge, grad, passed, heap, grads):
+    """A gradient to the leaf or the op at the other end of the edge."""
+    if type(edge) is not tuple:
+        edge._accumulate(grad, passed)
+        return
+    parent, index = edge
+    if parent not in grads:
+        grads[parent] = {}
+        heappush(heap, (-parent.order, parent))
+    slots = grads[parent]
+    slots[index] = _sum(slots[index], grad) if index in slots else grad
 
 
 def _copy(array):

@@ -5,7 +5,16 @@ assignment; the dotted path of attribute names is the name, as in torchvision's 
 """
 
 from fastconv.backend import device_of, parse_device
-from fastconv.core import Spec, as_dtype, drop_packed, is_float, own_copy, state
+from fastconv.core import (
+    Spec,
+    Tensor,
+    as_dtype,
+    checkpointed,
+    drop_packed,
+    is_float,
+    own_copy,
+    state,
+)
 from fastconv.errors import ArgumentError
 from fastconv.nn import state_dict
 from fastconv.nn.parameter import Buffer, Parameter
@@ -17,15 +26,26 @@ class Module:
     """Base of layers and networks: assign parameters and modules as attributes, write forward."""
 
     training = True
+    recomputed = False  # checkpoint(): computed again in backward instead of kept
 
     def forward(self, *inputs):
         """The computation; call the module itself instead, so that a Trace knows who is running."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def __call__(self, *inputs, **kwargs):
+        if self.recomputed and state.grad:
+            return self._recomputed(inputs, kwargs)
         if state.observed:
             return self._observed(inputs, kwargs)
         return self.forward(*inputs, **kwargs)
+
+    def _recomputed(self, inputs, kwargs):
+        if any(isinstance(v, Tensor) for v in kwargs.values()):
+            raise ArgumentError(
+                f"checkpoint: {type(self).__name__} must be given tensors by position, not by name:"
+                " their gradients are found that way"
+            )
+        return checkpointed(self, lambda *xs: self._observed(xs, kwargs), inputs)
 
     def _observed(self, inputs, kwargs):
         trace, watch = state.trace, state.watch
