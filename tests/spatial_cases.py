@@ -176,7 +176,7 @@ def batch_norm(shape, training, *, affine=True, rows=None, **arguments):
         exact=False,
         mutates=((3, 4) if affine else (1, 2)) if training else (),
         halves=False,  # their parameters are float32
-        expect=direct_batch_norm if affine and prod(shape) else None,
+        expect=direct_batch_norm if affine and prod(shape) and "act" not in arguments else None,
     )
 
 
@@ -220,9 +220,12 @@ NORMS = [
     batch_norm((1, 2), True),
     batch_norm((0, 3, 3, 2), True),
     batch_norm((0, 3, 3, 2), False),
+    *[batch_norm((2, 3, 4, 5), t, act=act) for act in ("relu", "silu", "tanh") for t in (0, 1)],
+    batch_norm((7, 3), True, affine=False, act="relu6"),
     *[conv_bn_act(act, t) for act in (None, "relu", "silu") for t in (False, True)],
     *[conv_bn_act(act, False, frozen=True) for act in (None, "relu6", "gelu")],
-    conv_bn_act("relu", True, residual=False, bias=False),
+    *[conv_bn_act(act, True, residual=False, bias=False) for act in (None, "relu", "sigmoid")],
+    conv_bn_act("relu", False, residual=False),
     conv_bn_act("hardswish", False, residual=False, bias=False, frozen=True),
     conv_bn_act("tanh", True, frozen=True, bias=False),
     *[

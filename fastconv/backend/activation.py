@@ -27,10 +27,20 @@ class Activation(NamedTuple):
         """ "y" if the gradient is computed from the output, "x" if it needs the input."""
         return ACTIVATIONS[self.name].saves
 
+    @property
+    def at_x(self) -> bool:
+        """Whether the gradient can be computed from the input, whatever else will do."""
+        return ACTIVATIONS[self.name].at_x
+
 
 class ActivationRow(NamedTuple):
     code: int
     saves: str
+
+    @property
+    def at_x(self):
+        # the input has the output's sign, and is above 6 where that is 6
+        return self.saves == "x" or self.code in (0, 1, 2)
 
 
 IDENTITY = Activation("identity")

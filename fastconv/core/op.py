@@ -14,6 +14,7 @@ from typing import ClassVar, dataclass_transform
 from fastconv.backend import table_for
 from fastconv.core.autocast import cast_inputs
 from fastconv.core.out import check_place
+from fastconv.core.recipe import Recipe
 from fastconv.core.spec import Spec
 from fastconv.core.state import state
 from fastconv.core.tensor import Tensor
@@ -36,6 +37,7 @@ _RESERVED = frozenset(
         "order",
         "outputs",
         "parameter",
+        "recipes",
         "record",
         "saved",
     ]
@@ -70,6 +72,7 @@ class Op:
     record = None
     meta_inputs = None
     parameter = None
+    recipes = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -105,6 +108,15 @@ class Op:
         """The packed copy of self.parameter, made now if there is none; None where kernels read
         the array itself."""
         return None
+
+    def remakes(self) -> bool:
+        """Whether remake() can make the output anew from what backward keeps anyway: then ops that
+        read the output do not keep it (core/recipe.py)."""
+        return False
+
+    def remake(self):
+        """The output, as a new array with the same bits, from self.saved and self.aux."""
+        raise NotImplementedError(f"{type(self).__name__}.remake")
 
     def view(self, x, spec):
         """An output whose Spec has an alias, as a view of that input's array."""
@@ -196,9 +208,24 @@ class Op:
         self.guards = guards = []
         if saved:
             ids = {id(a) for a in saved}
+            recipes = {}
             for x in (*inputs, *results):
-                if x is not None and id(x._data) in ids:
+                if x is None or id(x._data) not in ids:
+                    continue
+                if x._recipe is None:
                     guards.append((x._buffer, x._buffer.version))
+                else:
+                    recipes[id(x._data)] = x._recipe
+            if recipes:
+                self._keep_recipes(recipes)
+        if self.remakes():
+            results[0]._recipe = Recipe(self, results[0])
+
+    def _keep_recipes(self, recipes):
+        for recipe in recipes.values():
+            recipe.users += 1
+        self.recipes = tuple(recipes.values())
+        self.saved = _replaced(self.saved, lambda a: recipes.get(id(a), a))
 
     def _forward_traced(self, trace, workspace, K, out, aux, arrays):
         if trace.on_enter is not None:
@@ -273,6 +300,8 @@ class Op:
         gys = [grads[i][0] if i in grads else None for i in range(self.outputs)]
         if trace is not None:
             trace.transient("workspace", self.workspace(self.K, "backward"))
+        if self.recipes:
+            self.saved = _replaced(self.saved, lambda a: a.get() if type(a) is Recipe else a)
         if self.meta_inputs is not None:
             gxs = self.meta_inputs
         else:
@@ -296,4 +325,12 @@ class Op:
                     shared = buffer
             steps.append((edge, (gx, buffer, False), passed or i in self.shares))
         self.saved = self.aux = self.aux_buffers = self.guards = self.edges = None
+        for recipe in self.recipes:
+            recipe.done()
         return steps
+
+
+def _replaced(saved, f):
+    """The tuple, or the NamedTuple of that type, with f of each item."""
+    items = [f(a) for a in saved]
+    return type(saved)(*items) if hasattr(saved, "_fields") else tuple(items)

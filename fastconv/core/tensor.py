@@ -22,7 +22,10 @@ class Tensor:
     Made by fc.tensor and by ops; wrapping takes the array as it is, without a copy.
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_data", "_index", "_op", "grad", "requires_grad")
+    __slots__ = (
+        *("__weakref__", "_buffer", "_data", "_index", "_op", "_recipe"),
+        *("grad", "requires_grad"),
+    )
     __array_ufunc__ = None  # array * tensor is left to Tensor.__rmul__
 
     def __init__(self, array, requires_grad=False, kind="input"):
@@ -35,6 +38,7 @@ class Tensor:
         self._buffer = new_buffer(array.nbytes, kind)
         self._op = None
         self._index = 0
+        self._recipe = None
         self.requires_grad = requires_grad
         self.grad = None
 
@@ -45,6 +49,7 @@ class Tensor:
         x._buffer = buffer
         x._op = op
         x._index = index
+        x._recipe = None  # how an op that reads it has it made again in backward (recipe.py)
         x.requires_grad = op is not None
         x.grad = None
         return x

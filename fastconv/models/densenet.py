@@ -40,11 +40,11 @@ class DenseLayer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x):
-        y = F.relu(self.norm1(x))
+        y = self.norm1(x, "relu")
         if not self.bottleneck:
             return self.drop(self.conv1(y))
         if self.drop.p:  # between convolution and batch norm: nothing to fuse
-            y = F.relu(self.norm2(self.drop(self.conv1(y))))
+            y = self.norm2(self.drop(self.conv1(y)), "relu")
         else:
             y = nn.conv_bn_act(y, self.conv1, self.norm2, "relu")
         return self.drop(self.conv2(y))
@@ -76,7 +76,7 @@ class Transition(nn.Module):
         self.pool = nn.AvgPool2d(2, 2)
 
     def forward(self, x):
-        return self.pool(self.drop(self.conv(F.relu(self.norm(x)))))
+        return self.pool(self.drop(self.conv(self.norm(x, "relu"))))
 
 
 class Features(nn.Module):

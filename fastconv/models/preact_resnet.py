@@ -9,7 +9,6 @@ Images (N, H, W, C).
 
 from functools import partial
 
-from fastconv import functional as F
 from fastconv import nn
 from fastconv.models.head import classifier
 from fastconv.models.info import Accuracy, Architecture, Preprocessing
@@ -42,7 +41,7 @@ class PreActBasicBlock(nn.Module):
         self.downsample = projection(in_channels, width, stride)
 
     def forward(self, x):
-        y = F.relu(self.bn1(x))
+        y = self.bn1(x, "relu")
         shortcut = x if self.downsample is None else self.downsample(y)
         y = nn.conv_bn_act(y, self.conv1, self.bn2, "relu")
         return self.conv2(self.dropout(y)) + shortcut
@@ -69,7 +68,7 @@ class PreActBottleneck(nn.Module):
         self.downsample = projection(in_channels, out_channels, stride)
 
     def forward(self, x):
-        y = F.relu(self.bn1(x))
+        y = self.bn1(x, "relu")
         shortcut = x if self.downsample is None else self.downsample(y)
         y = nn.conv_bn_act(y, self.conv1, self.bn2, "relu")
         y = nn.conv_bn_act(y, self.conv2, self.bn3, "relu")
@@ -141,7 +140,7 @@ class PreActResNet(nn.Module):
             x = self.maxpool(x)
         for i in range(self.stages):
             x = getattr(self, f"layer{i + 1}")(x)
-        return F.relu(self.bn(x))
+        return self.bn(x, "relu")
 
     def forward(self, x):
         x = self.avgpool(self.forward_features(x))

@@ -22,7 +22,8 @@ class BatchNorm2d(Module):
     """In training over the batch's biased statistics, in eval over running ones (unbiased var).
 
     momentum: running = (1 - momentum) * running + momentum * batch; None: the mean of all batches.
-    affine=False: no weight and bias. x and y (N, H, W, num_features).
+    affine=False: no weight and bias. x and y (N, H, W, num_features). bn(x, "relu") applies the
+    activation in the same pass, and keeps less for backward than relu(bn(x)).
     """
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True):
@@ -43,7 +44,7 @@ class BatchNorm2d(Module):
         count.copy_(count.data + 1)
         return 1 / count.item() if self.momentum is None else self.momentum
 
-    def forward(self, x):
+    def forward(self, x, act=None):
         return F.batch_norm(
             x,
             self.weight,
@@ -53,6 +54,7 @@ class BatchNorm2d(Module):
             self.training,
             self.next_momentum(),
             self.eps,
+            act,
         )
 
     def extra_repr(self):

@@ -1,6 +1,7 @@
 """Arguments as users write them (stride=2, padding="same") to the tuples that ops hold, and shared
 checks."""
 
+from fastconv.backend import ACTIVATIONS, IDENTITY, Activation
 from fastconv.core import is_float
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
 
@@ -143,3 +144,19 @@ def positive_int(value, name):
     if not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name} must be an int of at least 1, got {value!r}")
     return value
+
+
+def activation_named(act, name) -> Activation:
+    """An Activation, or the one of that name; None is the identity."""
+    if act is None:
+        return IDENTITY
+    if isinstance(act, Activation):
+        return act
+    plain = [a for a in ACTIVATIONS if a not in ("leaky_relu", "elu", "scaled_tanh")]
+    if act in ACTIVATIONS and act not in plain:
+        raise ArgumentError(f"{name}: act={act!r} has constants: give Activation({act!r}, ...)")
+    if act not in plain:
+        raise ArgumentError(
+            f"{name}: act must be None, an Activation or one of {', '.join(plain)}, got {act!r}"
+        )
+    return Activation(act)

@@ -1,17 +1,29 @@
 """Batch normalisation. Ioffe and Szegedy 2015.
 
-    y[..., c] = (x[..., c] - mean[c]) / sqrt(var[c] + eps) * gamma[c] + beta[c]
+    y[..., c] = act((x[..., c] - mean[c]) / sqrt(var[c] + eps) * gamma[c] + beta[c])
 
 Training: mean and biased variance over every axis but the last; the running ones move by momentum
 towards mean and the unbiased variance, in place. Eval: mean and var are the running ones.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from fastconv.backend import IDENTITY, array_module
+from fastconv.backend import IDENTITY, Activation, array_module
 from fastconv.core import Op, Spec, function
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
-from fastconv.ops.arguments import float_dtype, nchw_hint
+from fastconv.ops.arguments import activation_named, float_dtype, nchw_hint
+
+
+class Kept(NamedTuple):
+    """What backward reads, beside aux; None where it does not."""
+
+    x: Any = None
+    gamma: Any = None
+    beta: Any = None
+    mean: Any = None
+    y: Any = None
 
 
 class BatchNorm(Op):
@@ -20,6 +32,7 @@ class BatchNorm(Op):
     training: bool = False
     momentum: float = 0.1
     eps: float = 1e-5
+    act: Activation = IDENTITY
 
     def infer(self, x, gamma, beta, running_mean, running_var):
         if x.ndim < 2:
@@ -39,14 +52,26 @@ class BatchNorm(Op):
         return (Spec(x.shape, dtype),), aux
 
     def saves(self, inputs, outputs, needs):
-        x, gamma, _, mean, _ = inputs
-        if self.training:
-            return (x if needs[0] or needs[1] else None, gamma if needs[0] else None, None)
-        return (
-            x if needs[1] else None,
-            gamma if needs[0] else None,
-            mean if needs[1] else None,
+        x, gamma, beta, mean, _ = inputs
+        # the gradient of act is taken at its input, computed a second time
+        again = self.act.at_x and self.act != IDENTITY
+        return Kept(
+            x if needs[1] or again or (needs[0] and self.training) else None,
+            gamma if needs[0] or again or self.remakes() else None,
+            beta if again or self.remakes() else None,
+            mean if (needs[1] or again) and not self.training else None,
+            None if self.act.at_x else outputs[0],
         )
+
+    def remakes(self):
+        kept = self.needs[0] or self.needs[1]  # x, unless that is made again itself
+        return self.training and self.act.at_x and kept and not self.recipes
+
+    def remake(self):
+        (x, gamma, beta, _, _), (mean, rstd) = self.saved, self.aux
+        y = self.K.empty(x.shape, x.dtype)
+        self.K.batch_norm_apply(x, mean, rstd, gamma, beta, None, y, self.act)
+        return y
 
     def workspace(self, K, direction):
         return sums_bytes(self.channels) if direction == "forward" and self.training else 0
@@ -63,10 +88,10 @@ class BatchNorm(Op):
         else:
             mean, (rstd,) = running_mean, aux
             inverse_root(running_var, self.eps, rstd)
-        K.batch_norm_apply(x, mean, rstd, gamma, beta, None, out[0], IDENTITY)
+        K.batch_norm_apply(x, mean, rstd, gamma, beta, None, out[0], self.act)
 
     def backward(self, K, gy):
-        x, gamma, mean = self.saved
+        x, gamma, beta, mean, y = self.saved
         if self.training:
             mean, rstd = self.aux
         else:
@@ -77,7 +102,7 @@ class BatchNorm(Op):
             K.empty((self.channels,), rstd.dtype) if need else None for need in self.needs[1:3]
         )
         K.batch_norm_bwd(
-            *(gy, x, None, None, gamma, None, mean, rstd, IDENTITY, self.training),
+            *(gy, x, y, None, gamma, beta, mean, rstd, self.act, self.training),
             *(gx, ggamma, gbeta, None),
         )
         return gx, ggamma, gbeta, None, None
@@ -150,13 +175,17 @@ def batch_norm(
     training=False,
     momentum=0.1,
     eps=1e-5,
+    act=None,
 ):
-    """Normalise x (..., C) per channel, then times gamma (C,) plus beta (C,); same shape as x.
+    """Normalise x (..., C) per channel, then times gamma (C,) plus beta (C,), then act; same shape
+    as x.
 
     Mind the order, which is not torch.nn.functional's: gamma and beta come first. In training
     running_mean and running_var (C,) are overwritten (running = (1 - momentum) * running + momentum
     * batch, the variance unbiased) unless None; in eval they are required. All are float32, for
-    float64 x float64. Raises ShapeError, DTypeError, ArgumentError.
+    float64 x float64. act: None, "relu", ... or a backend.Activation, in the same pass. Raises
+    ShapeError, DTypeError, ArgumentError.
     """
     momentum, eps = check_constants("batch_norm", momentum, eps)
-    return BatchNorm(bool(training), momentum, eps)(x, gamma, beta, running_mean, running_var)
+    act = activation_named(act, "batch_norm")
+    return BatchNorm(bool(training), momentum, eps, act)(x, gamma, beta, running_mean, running_var)

@@ -13,10 +13,16 @@ and activates.
 
 from typing import Any, NamedTuple
 
-from fastconv.backend import ACTIVATIONS, IDENTITY, Activation, Epilogue, array_module
+from fastconv.backend import IDENTITY, Activation, Epilogue, array_module
 from fastconv.core import Op, Spec, function, is_float, state
-from fastconv.errors import ArgumentError, ShapeError
-from fastconv.ops.arguments import float_dtype, four_sides, pair, positive_int
+from fastconv.errors import ShapeError
+from fastconv.ops.arguments import (
+    activation_named,
+    float_dtype,
+    four_sides,
+    pair,
+    positive_int,
+)
 from fastconv.ops.batch_norm import (
     check_channels,
     check_constants,
@@ -84,6 +90,9 @@ class ConvBnAct(Op):
         self.mutates = (MEAN, VAR) if self.training else ()
         self.passes = (RESIDUAL,) if self.act == IDENTITY else ()
         self.folded = not self.training and not any(self.needs[i] for i in (W, B, GAMMA, BETA))
+        self.alone = residual is None
+        # the gradient of act is taken at its input, computed a second time
+        self.again = self.act.saves == "x" or (self.act.at_x and self.alone)
         return (output,), self._aux(output, Spec((p.k,), statistics_dtype(self.dtype)))
 
     def _aux(self, z, statistic):
@@ -100,11 +109,10 @@ class ConvBnAct(Op):
 
     def saves(self, inputs, outputs, needs):
         x, w, _, gamma, beta, mean, _, residual = inputs
-        y = outputs[0] if self.act.saves == "y" and self.act != IDENTITY else None
         if self.folded:
+            y = outputs[0] if self.act.saves == "y" and self.act != IDENTITY else None
             return Kept(w=w if needs[X] else None, y=y)
-        again = self.act.saves == "x"  # the input of act is computed a second time
-        through = self._through_norm()
+        again, through = self.again, self._through_norm()
         return Kept(
             x if needs[W] else None,
             w if needs[X] else None,
@@ -112,7 +120,7 @@ class ConvBnAct(Op):
             beta if again else None,
             mean if not self.training and (needs[GAMMA] or again) else None,
             residual if again else None,
-            y,
+            None if again or self.act == IDENTITY else outputs[0],
         )
 
     def _through_norm(self):
@@ -146,6 +154,16 @@ class ConvBnAct(Op):
         return own + max(gradients, default=0)
 
     # ---- forward
+
+    def remakes(self):
+        return self.training and self.alone and self.act.at_x
+
+    def remake(self):
+        z, mean, rstd = self.aux
+        y = self.K.empty(z.shape, z.dtype)
+        gamma, beta = self.saved.gamma, self.saved.beta
+        self.K.batch_norm_apply(z, mean, rstd, gamma, beta, None, y, self.act)
+        return y
 
     def forward(self, K, out, aux, x, w, b, gamma, beta, mean, var, residual):
         if self.folded:
@@ -227,22 +245,6 @@ class ConvBnAct(Op):
             array_module(scaled).multiply(kept.w, per_filter, out=scaled)
             gx = input_gradient(K, g, scaled, self.problem)
         return gx, None, None, None, None, None, None, g if self.needs[RESIDUAL] else None
-
-
-def activation_named(act, name) -> Activation:
-    """An Activation, or the one of that name; None is the identity."""
-    if act is None:
-        return IDENTITY
-    if isinstance(act, Activation):
-        return act
-    plain = [a for a in ACTIVATIONS if a not in ("leaky_relu", "elu", "scaled_tanh")]
-    if act in ACTIVATIONS and act not in plain:
-        raise ArgumentError(f"{name}: act={act!r} has constants: give Activation({act!r}, ...)")
-    if act not in plain:
-        raise ArgumentError(
-            f"{name}: act must be None, an Activation or one of {', '.join(plain)}, got {act!r}"
-        )
-    return Activation(act)
 
 
 def _in_autocast(*tensors):
