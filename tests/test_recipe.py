@@ -26,7 +26,8 @@ class Net(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(6, 6, 3, groups=6), nn.BatchNorm2d(6)
         self.conv3, self.bn3 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
         self.bn4, self.bn5 = nn.BatchNorm2d(6), nn.BatchNorm2d(6)
-        self.conv4 = nn.Conv2d(6, 6, 3, padding=1)
+        self.conv4, self.bn6 = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.conv5 = nn.Conv2d(6, 6, 1)
         self.pool = nn.MaxPool2d(2)
         self.fc = nn.Linear(6, 4)
 
@@ -35,7 +36,7 @@ class Net(nn.Module):
         y = nn.conv_bn_act(x, self.conv2, self.bn2, "relu6")
         y = nn.conv_bn_act(y, self.conv3, self.bn3, "silu")
         y = self.bn5(self.bn4(y, "relu"))
-        y = self.pool(self.conv4(y) + y)
+        y = self.pool(self.conv5(self.bn6(self.conv4(y), "relu")) + y)
         return self.fc(y.mean(axis=(1, 2))) + x.mean()
 
 
