@@ -8,12 +8,13 @@ import functools
 import numpy as np
 
 from fastconv import _cpu
+from fastconv.backend.candidate import Candidate
 from fastconv.backend.cpu_check import check_float as _check
 from fastconv.backend.cpu_check import check_float_dtype
 from fastconv.backend.cpu_cost import cost
 from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.problem import NO_EPILOGUE
-from fastconv.backend.winograd import winograd_fits, winograd_is_precise
+from fastconv.backend.winograd import winograd_fits, winograd_refused
 from fastconv.errors import AlgorithmError
 
 NAME = "cpu"
@@ -90,9 +91,21 @@ def _special(problem, direction):
 def conv2d_choose(problem, direction, dtype, precision, packed=False):
     """The cheapest that fits. All but "winograd" have the precision of "ieee"."""
     fits = conv2d_algorithms(problem, direction, dtype, packed)
-    rounded = precision != "ieee" and np.dtype(dtype) == np.float32
-    may = rounded and winograd_is_precise(problem, direction)
-    return next(name for name in fits if may or name != "winograd")
+    return next(name for name in fits if not _refused(name, problem, direction, dtype, precision))
+
+
+def _refused(name, *choice):
+    return winograd_refused(*choice) if name == "winograd" else ""
+
+
+def conv2d_candidates(problem, direction, dtype, precision, packed=False):
+    """What conv2d_choose chooses from, the cheapest first."""
+    itemsize, candidates = np.dtype(dtype).itemsize, []
+    for name in conv2d_algorithms(problem, direction, dtype, packed):
+        told = cost(problem, direction, name, itemsize, isa(), packed)
+        refused = _refused(name, problem, direction, dtype, precision)
+        candidates.append(Candidate(name, told.cycles, *told, refused))
+    return tuple(candidates)
 
 
 def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):

@@ -99,7 +99,8 @@ def _tiles(p, direction, itemsize, isa):
 def _depthwise(p, direction, itemsize, isa):
     """Pixels where they lie: csrc/cpu/kernels/depthwise.cpp."""
     lanes = VECTOR_BYTES[isa] // itemsize
-    m, _, _, taps = product_of(p, direction)
+    taps = product_of(p, direction).taps
+    m = p.n * (p.h * p.w if direction == "dgrad" else p.p * p.q)
     vectors = ceil(p.c / lanes)
     around = FINISH + (PHASE if direction == "dgrad" and max(p.stride) > 1 else 0)
     return m * vectors * (taps / (FMA_PER_CYCLE * DIRECT) + around)

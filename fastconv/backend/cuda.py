@@ -10,10 +10,11 @@ import functools
 
 import numpy as np
 
-from fastconv.backend.cuda_cost import winograd_pays
+from fastconv.backend.candidate import Candidate
+from fastconv.backend.cuda_cost import cycles, winograd_pays
 from fastconv.backend.cuda_layers import DeviceLayers
 from fastconv.backend.problem import NO_EPILOGUE
-from fastconv.backend.winograd import winograd_fits, winograd_is_precise
+from fastconv.backend.winograd import winograd_fits, winograd_refused
 from fastconv.errors import AlgorithmError
 
 __all__ = ["DeviceTable"]
@@ -57,11 +58,20 @@ def _algorithms(problem, direction):
 
 
 @functools.cache
-def _chosen(problem, direction, precision):
-    may = precision != "ieee" and winograd_fits(problem, direction)
-    if may and winograd_is_precise(problem, direction) and winograd_pays(problem, direction):
+def _chosen(problem, direction, dtype, precision):
+    fits = _algorithms(problem, direction)
+    if "winograd" in fits and not _refused("winograd", problem, direction, dtype, precision):
         return "winograd"
-    return _algorithms(problem, direction)[0]
+    return fits[0]
+
+
+def _refused(name, problem, direction, dtype, precision):
+    if name != "winograd":
+        return ""
+    reason = winograd_refused(problem, direction, dtype, precision)
+    if reason or winograd_pays(problem, direction):
+        return reason
+    return "it does not win by the margin that an estimate needs"
 
 
 class DeviceTable(DeviceLayers):
@@ -93,7 +103,20 @@ class DeviceTable(DeviceLayers):
 
     def conv2d_choose(self, problem, direction, dtype, precision, packed=False):
         """The best that fits. All but "winograd" have the precision of "ieee"."""
-        return _chosen(problem, direction, precision)
+        return _chosen(problem, direction, np.dtype(dtype), precision)
+
+    def conv2d_candidates(self, problem, direction, dtype, precision, packed=False):
+        """What conv2d_choose chooses from, the best of the precision "ieee" first."""
+        fits = _algorithms(problem, direction)
+        told = cycles(problem, direction) if "winograd" in fits else {}
+        return tuple(
+            Candidate(
+                name,
+                told.get(name),
+                refused=_refused(name, problem, direction, dtype, precision),
+            )
+            for name in fits
+        )
 
     def conv2d_workspace(self, problem, direction, algorithm, dtype, packed=False):
         """Bytes of scratch memory."""

@@ -9,7 +9,7 @@ from math import ceil
 
 from fastconv.backend.winograd import FREQUENCIES, winograd_sizes
 
-__all__ = ["WINOGRAD_BLOCK", "winograd_pays"]
+__all__ = ["WINOGRAD_BLOCK", "cycles", "winograd_pays"]
 
 SMS = 132  # multiprocessors of an H100 or H200
 LANES = 128  # multiply-adds of one, per cycle
@@ -72,4 +72,10 @@ def winograd_pays(p, direction):
     transformed weights (4 times as large) cost."""
     if 0 in (*winograd_sizes(p, direction), p.p, p.q):
         return False
-    return MARGIN * _winograd_cycles(p, direction) < _implicit_cycles(p, direction)
+    costs = cycles(p, direction)
+    return MARGIN * costs["winograd"] < costs["implicit"]
+
+
+def cycles(p, direction):
+    """{algorithm: cycles} of the two that the model knows, for a problem that winograd fits."""
+    return {"winograd": _winograd_cycles(p, direction), "implicit": _implicit_cycles(p, direction)}

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy
 
 from fastconv.backend.arrays import array_module
+from fastconv.backend.candidate import Candidate
 from fastconv.backend.philox import uniform
 from fastconv.backend.problem import NO_EPILOGUE
 from fastconv.errors import ShapeError
@@ -323,6 +324,11 @@ def conv2d_choose(problem, direction, dtype, precision, packed=False):
     """Pure and cached: the algorithm for this problem; precision "ieee", "default" or "tf32";
     packed: packing w costs nothing, as the packed copy is kept."""
     return NAME
+
+
+def conv2d_candidates(problem, direction, dtype, precision, packed=False):
+    """What conv2d_choose chooses from: candidate.Candidate, the best first."""
+    return (Candidate(NAME),)
 
 
 def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):
