@@ -1,4 +1,4 @@
-"""Why a convolution runs the algorithm it runs: every candidate, what it costs, what rules it out."""
+"""Why a convolution runs the algorithm it runs: every candidate, its cost, what rules it out."""
 
 from dataclasses import dataclass
 from io import StringIO
