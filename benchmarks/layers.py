@@ -21,7 +21,6 @@ from fastconv.bench.layers import (
     distinct_layers,
     measure_layers,
     result_from,
-    upcoming_layers,
 )
 from fastconv.bench.machine import Machine, describe
 
@@ -57,9 +56,6 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--directions", nargs="+", default=DIRECTIONS, choices=DIRECTIONS)
     parser.add_argument("--peers", choices=["torch"])
-    parser.add_argument(
-        "--upcoming", action="store_true", help="also layers of networks that are not built yet"
-    )
     parser.add_argument("--out", type=Path, help="JSON file to write, and a .md beside it")
     parser.add_argument(
         "--report", type=Path, nargs="+", help="only write the .md of such JSON files, joined"
@@ -74,8 +70,6 @@ def main():
 
     names = [n for pattern in options.models for n in fc.models.list_models(pattern)]
     layers = distinct_layers(dict.fromkeys(names), options.batch)
-    if options.upcoming:
-        layers |= upcoming_layers(options.batch)
     peer = import_module("fastconv.bench.torch_peer").convolution if options.peers else None
     machine = describe()
     results = []

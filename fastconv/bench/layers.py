@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 
 import fastconv as fc
+from fastconv.analysis import explain
 from fastconv.backend import NO_EPILOGUE, Conv2dProblem, table_for
 from fastconv.bench.machine import fma_run
 from fastconv.bench.timing import Gauge, Timing, time_undisturbed
@@ -25,41 +26,6 @@ from fastconv.ops.conv2d import (
 
 DIRECTIONS = ("fwd", "dgrad", "wgrad")
 
-# (size, channels, filters, window, stride, groups) of networks that are not built yet
-UPCOMING = {
-    "mobilenet_v2": (
-        (112, 32, 32, 3, 1, 32),
-        (112, 96, 96, 3, 2, 96),
-        (56, 144, 144, 3, 1, 144),
-        (56, 144, 144, 3, 2, 144),
-        (28, 192, 192, 3, 1, 192),
-        (28, 192, 192, 3, 2, 192),
-        (14, 384, 384, 3, 1, 384),
-        (14, 576, 576, 3, 1, 576),
-        (14, 576, 576, 3, 2, 576),
-        (7, 960, 960, 3, 1, 960),
-        (112, 32, 16, 1, 1, 1),
-        (56, 24, 144, 1, 1, 1),
-        (56, 144, 24, 1, 1, 1),
-        (14, 64, 384, 1, 1, 1),
-        (7, 960, 160, 1, 1, 1),
-    ),
-    "efficientnet_b0": (
-        (56, 144, 144, 5, 2, 144),
-        (28, 240, 240, 5, 1, 240),
-        (14, 480, 480, 5, 1, 480),
-        (14, 672, 672, 5, 2, 672),
-        (7, 1152, 1152, 5, 1, 1152),
-    ),
-    "convnext_tiny": ((56, 96, 96, 7, 1, 96), (14, 384, 384, 7, 1, 384)),
-    "resnext50_32x4d": (
-        (56, 128, 128, 3, 1, 32),
-        (56, 256, 256, 3, 2, 32),
-        (28, 256, 256, 3, 1, 32),
-        (14, 512, 512, 3, 1, 32),
-        (7, 1024, 1024, 3, 1, 32),
-    ),
-}
 CONVOLUTIONS = ("Conv2d", "ConvBnAct")
 
 
@@ -118,19 +84,6 @@ def distinct_layers(names, batch) -> dict[Conv2dProblem, Counter]:
     return layers
 
 
-def upcoming_layers(batch) -> dict[Conv2dProblem, Counter]:
-    """The same for networks that are not built yet."""
-    layers: dict[Conv2dProblem, Counter] = {}
-    for name, rows in UPCOMING.items():
-        for size, c, k, window, stride, groups in rows:
-            x = Spec((batch, size, size, c), np.dtype("float32"))
-            w = Spec((k, window, window, c // groups), x.dtype)
-            pad = (window // 2,) * 4
-            problem = conv2d_problem("layers", x, w, (stride, stride), pad, (1, 1), groups)
-            layers.setdefault(problem, Counter())[name] += 1
-    return layers
-
-
 def _arrays(problem, rng):
     # as in a network, in memory that begins with a cache line; PyTorch is given the same arrays
     shapes = (problem.x_shape, problem.w_shape, problem.y_shape)
@@ -164,7 +117,7 @@ def measure_layers(layers, repeats, peer=None, directions=DIRECTIONS):
             yield LayerResult(
                 problem,
                 direction,
-                table_for([x]).conv2d_choose(problem, direction, x.dtype, "default"),
+                explain(problem, direction=direction).chosen,
                 tuple(networks),
                 networks.total(),
                 times | {"peak": peak},

@@ -9,8 +9,7 @@ import numpy as np
 
 from fastconv.backend import reference
 from fastconv.backend.winograd import winograd_fits
-from fastconv.bench.layers import distinct_layers, upcoming_layers
-from fastconv.models import list_models
+from fastconv.bench.layers import distinct_layers
 from tests.native.conv2d_case import problem, shapes
 from tools import kernel_model
 from tools.gpu.device import timing
@@ -30,10 +29,7 @@ def problems(reduced):
     """[(problem, network, uses)], networks in the order of NETWORKS."""
     if reduced:
         return [(p, "tiny", 1) for p in TINY]
-    layers = distinct_layers([n for n in NETWORKS if n in list_models()], BATCH)
-    for p, uses in upcoming_layers(BATCH).items():
-        if p not in layers and set(uses) & set(NETWORKS):
-            layers[p] = uses
+    layers = distinct_layers(NETWORKS, BATCH)
     rows = [(p, next(n for n in NETWORKS if n in uses), uses.total()) for p, uses in layers.items()]
     return sorted(rows, key=lambda row: NETWORKS.index(row[1]))
 
