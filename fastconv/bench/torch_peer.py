@@ -13,7 +13,7 @@ import fastconv as fc
 from fastconv.backend import select
 from fastconv.bench.compare import MismatchError
 from fastconv.bench.machine import thread_count
-from fastconv.bench.torch_networks import TWINS
+from fastconv.bench.torch_sources import build, source
 from fastconv.errors import ArgumentError, DeviceError
 
 NAME = "torch"
@@ -24,7 +24,7 @@ AGREEMENT = 1e-3
 
 def has(name: str) -> bool:
     """Whether there is a PyTorch twin of the registered network of that name."""
-    return name in TWINS
+    return source(name) is not None
 
 
 def set_up(device: str, tf32: bool = False) -> None:
@@ -53,11 +53,21 @@ def method(device: str) -> str:
     return how if device == "cpu" else f"{how}; no TF32, cudnn.benchmark"
 
 
-def twin(name: str, weights, device: str, dtype: str = "float32"):
-    """PyTorch's network of that name with these weights (of fc.to_torch_state_dict)."""
-    net = TWINS[name]()
-    net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()}, strict=True)
-    return net.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
+def loaded(net, weights, device: str = "cpu", dtype: str = "float32", layout=torch.channels_last):
+    """net with these weights, which have its names (fc.to_torch_state_dict), in that place, dtype
+    and memory format."""
+    state = net.state_dict()  # which also knows the version that MNASNet asks for
+    state.clear()
+    state.update((name, torch.from_numpy(np.array(array))) for name, array in weights.items())
+    net.load_state_dict(state, strict=True)
+    return net.to(device, getattr(torch, dtype), memory_format=layout)
+
+
+def twin(work, layout=torch.channels_last):
+    """PyTorch's network of a workload's, with its weights, where it is."""
+    net = build(work.name)
+    weights = fc.to_torch_state_dict(work.model, like=net.state_dict())
+    return loaded(net, weights, work.x.device, work.x.dtype.name, layout)
 
 
 def peak(work, mode) -> int | None:
@@ -84,7 +94,7 @@ def release() -> None:
 def step(work, mode):
     """A function that runs one inference or training step of work's network in PyTorch."""
     device = work.x.device
-    net = twin(work.name, fc.to_torch_state_dict(work.model), device, work.x.dtype.name)
+    net = twin(work)
     images = torch.from_numpy(work.x.numpy()).to(device)
     images = images.permute(0, 3, 1, 2)  # a view: channels_last already
     labels = torch.from_numpy(work.labels.numpy()).to(device)
