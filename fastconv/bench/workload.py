@@ -1,5 +1,6 @@
 """What is measured: a network on real pictures, one inference and one training step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,10 @@ class Workload:
         self.optimizer.zero_grad()
         self.loss().backward()
         self.optimizer.step()
+
+    def step(self, mode: str) -> Callable[[], object]:
+        """infer or train."""
+        return self.infer if mode == "inference" else self.train
 
 
 def pictures(input_shape: tuple[int, int, int], batch: int) -> np.ndarray:
