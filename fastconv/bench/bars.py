@@ -6,6 +6,8 @@ Speed: times as fast, at least. Memory: growth of resident memory over PyTorch's
 from dataclasses import dataclass, field
 
 SPEED, MEMORY = "speed", "memory"
+# how PyTorch runs (torch_peer.py): eager in either layout, or by inductor with frozen weights
+CHANNELS_LAST, NCHW, COMPILE = "channels_last", "NCHW", "compile"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Bar:
 class Aim:
     """The bars of one quantity of one row, a mode at a batch size."""
 
-    over: tuple[str, ...]  # PyTorch's variants (torch_peer.py); the best of them counts
+    over: tuple[str, ...]  # PyTorch's variants; the best of them counts
     every: Bar | None = None  # of networks without one of their own
     own: dict[str, Bar] = field(default_factory=dict)
 
@@ -43,16 +45,16 @@ def _alike(names, value, stretch):
 
 AIMS = {
     (SPEED, "inference", 8): Aim(
-        ("channels_last", "compile"),
+        (CHANNELS_LAST, COMPILE),
         own=_alike("resnet18 resnet50 resnext50_32x4d densenet121 googlenet", 1.1, 1.3)
         | _alike("mobilenet_v2 efficientnet_b0 shufflenet_v2_x1_0", 1.2, 1.5)
         | _alike("vgg16", 2.2, 2.5),
     ),
-    (SPEED, "inference", 1): Aim(("channels_last", "NCHW"), Bar(1.5, 2.0)),
+    (SPEED, "inference", 1): Aim((CHANNELS_LAST, NCHW), Bar(1.5, 2.0)),
     (SPEED, "training", 8): Aim(
-        ("channels_last",), Bar(1.4, 1.6), _alike("mobilenet_v2 efficientnet_b0", 2.0, 3.0)
+        (CHANNELS_LAST,), Bar(1.4, 1.6), _alike("mobilenet_v2 efficientnet_b0", 2.0, 3.0)
     ),
-    (MEMORY, "training", 8): Aim(("channels_last",), Bar(0.85, 0.6)),
+    (MEMORY, "training", 8): Aim((CHANNELS_LAST,), Bar(0.85, 0.6)),
 }  # fmt: skip
 
 # networks with a bar of their own, which are compared unless others are named

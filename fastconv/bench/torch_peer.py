@@ -6,21 +6,21 @@ Before it is timed its logits are compared with ours.
 """
 
 import gc
+from importlib import metadata
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 
 import fastconv as fc
 from fastconv.backend import select
+from fastconv.bench.bars import CHANNELS_LAST, COMPILE, NCHW
 from fastconv.bench.compare import MismatchError
 from fastconv.bench.machine import thread_count
 from fastconv.bench.torch_sources import build, source
 from fastconv.errors import ArgumentError, DeviceError
 
 NAME = "torch"
-
-# how the same network runs there: eager in either layout, or by inductor with frozen weights
-EAGER, NCHW, COMPILE = "channels_last", "NCHW", "compile"
 
 # float32 logits of two libraries: far above their rounding, far below what one wrong weight does
 AGREEMENT = 1e-3
@@ -33,7 +33,7 @@ def has(name: str) -> bool:
 
 def variants(mode: str) -> tuple[str, ...]:
     """Ways to run a step in that mode; nobody trains with frozen weights."""
-    return (EAGER, NCHW, COMPILE) if mode == "inference" else (EAGER, NCHW)
+    return (CHANNELS_LAST, NCHW, COMPILE) if mode == "inference" else (CHANNELS_LAST, NCHW)
 
 
 def set_up(device: str, tf32: bool = False) -> None:
@@ -60,6 +60,12 @@ def method(device: str) -> str:
     """How PyTorch is measured, for the report."""
     how = f"torch: PyTorch {torch.__version__}, eager, channels_last, the same weights"
     return how if device == "cpu" else f"{how}; no TF32, cudnn.benchmark"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that the networks come from, where they are installed."""
+    names = (name for name in ("torch", "torchvision", "timm") if find_spec(name))
+    return {name: metadata.version(name) for name in names}
 
 
 def loaded(net, weights, device: str = "cpu", dtype: str = "float32", layout=torch.channels_last):
@@ -100,7 +106,7 @@ def release() -> None:
     torch.cuda.empty_cache()
 
 
-def step(work, mode, variant=EAGER):
+def step(work, mode, variant=CHANNELS_LAST):
     """A function that runs one inference or training step of work's network in PyTorch, in one of
     variants(mode). MismatchError if its logits are not ours."""
     device = work.x.device

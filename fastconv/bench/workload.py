@@ -59,6 +59,11 @@ def pictures(input_shape: tuple[int, int, int], batch: int) -> np.ndarray:
     return make(batch, height)
 
 
+def labels_of(batch: int) -> np.ndarray:
+    """Classes (N,), int64, that every network has."""
+    return np.arange(batch, dtype="int64") % 10
+
+
 _weights: dict[str, fc.nn.StateDict] = {}  # of the network built last: drawing them takes seconds
 
 
@@ -92,7 +97,7 @@ def build(
     fc.manual_seed(1)  # dropout masks must not depend on whether weights were drawn
     images = pictures(shape or fc.models.model_info(name).input_shape, batch)
     x = Tensor(own_copy(images, np.dtype(dtype), device))
-    labels = Tensor(own_copy(np.arange(batch) % 10, np.dtype("int64"), device))
+    labels = Tensor(own_copy(labels_of(batch), np.dtype("int64"), device))
     optimizer = fc.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     return Workload(name, model, x, labels, optimizer)
 
