@@ -109,6 +109,7 @@ def test_a_pair_is_given_up_when_over_half_would_be_discarded():
     assert found["p"].counted == found["p"].rounds  # for want of better ones
     found, _ = measured([0.5, 0] * 2 + [0] * 4 + [0.5, 0] * 2 + [0] * 9, wanted=3)
     assert found["p"].gave_up and len(found["p"].undisturbed) == 2
+    assert len(found["p"].counted) == 6
 
 
 def test_without_figures_of_waiting_no_round_is_discarded():
@@ -209,8 +210,15 @@ def test_memory_is_ours_over_theirs():
 # ---- processes of their own
 
 
-def test_work_alone_gives_its_result_or_its_error():
+def after_a_peak():
+    np.ones(10_000_000)
+    return resident.growth(partial(np.ones, 1000))
+
+
+def test_work_alone_gives_its_result_or_its_error(monkeypatch):
     assert alone(os.getpid) != os.getpid()
+    monkeypatch.setattr(fc.errors, "left_behind", True, raising=False)
+    assert alone(eval, "hasattr(__import__('fastconv').errors, 'left_behind')") is False
     with pytest.raises(UnknownModelError, match="resnet50"):
         alone(fc.models.model_info, "resnet55")
     with pytest.raises(ProcessError, match="ValueError: invalid literal"):
@@ -225,5 +233,6 @@ def test_growth_is_the_peak_of_the_steps_and_not_what_was_there_before(monkeypat
     if large is None:
         pytest.skip("this system does not tell resident memory")
     assert small < 2e6 and large == pytest.approx(kept.nbytes, abs=2e6)
+    assert alone(after_a_peak) < 2e6
     monkeypatch.setattr(resident, "STATUS", resident.STATUS / "missing")
     assert resident.growth(lambda: None) is None
