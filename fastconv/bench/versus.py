@@ -61,7 +61,7 @@ class Options:
     memory: bool = True
     chart: bool | None = None  # None: if matplotlib is there
     out: Path | None = None  # None: a dated folder in `results`
-    results: Path = Path("benchmarks/results/cpu")
+    results: Path = Path("results")
 
 
 def cores() -> int:
