@@ -88,7 +88,7 @@ def _network(axis, place, bars, standing):
         )  # fmt: skip
         axis.annotate(
             f"{ratio:.2f}", (1, y), xycoords=axis.get_yaxis_transform(), ha="right", va="center",
-            fontsize=8,
+            fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
     if standing.bar is not None:
         ends = (place - 0.47, place + 0.47)
