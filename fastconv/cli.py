@@ -168,10 +168,10 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def main() -> None:
+def main(program: typer.Typer = app) -> None:
     """Entry point: errors of fastconv in one line on standard error, exit code 2."""
     try:
-        app()
+        program()
     except FastconvError as error:
         print(f"fastconv: {error}", file=sys.stderr)
         sys.exit(2)

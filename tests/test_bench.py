@@ -40,6 +40,37 @@ def test_pictures_are_real_distinct_and_normalised():
     assert digits[:, :2].max() == np.float32(-0.1)  # the border is background
 
 
+def test_running_statistics_are_those_of_pictures():
+    """With fresh ones GoogLeNet's logits are its last bias, whatever the picture."""
+    shape = (64, 64, 3)
+    work = workload.build("googlenet", 2, shape=shape)
+    momenta = [m.momentum for m in work.model.modules() if isinstance(m, fc.nn.BatchNorm2d)]
+    differences = []
+    for _ in range(2):
+        first, second = work.infer().numpy()
+        differences.append(np.linalg.norm(first - second) / np.linalg.norm(first))
+        workload.take_statistics(work.model, shape)
+    assert differences[0] < 1e-6 and differences[1] > 0.1
+    norms = [m for m in work.model.modules() if isinstance(m, fc.nn.BatchNorm2d)]
+    assert [m.momentum for m in norms] == momenta
+
+
+def test_small_pictures_leave_more_than_a_pixel():
+    found = {n: workload.small_shape(n) for n in ("lenet5", "squeezenet1_1", "inception_v3")}
+    assert found == {
+        "lenet5": (32, 32, 1), "squeezenet1_1": (64, 64, 3), "inception_v3": (128, 128, 3)
+    }  # fmt: skip
+
+
+def test_steps_tell_their_modules_the_mode_only_where_it_changes(monkeypatch):
+    work = workload.build("lenet5", 2)
+    told, real = [], work.model.train
+    monkeypatch.setattr(work.model, "train", lambda mode=True: (told.append(mode), real(mode)))
+    for mode in ("inference", "inference", "training", "training", "inference"):
+        work.step(mode)()
+    assert told == [False, True, False] and not work.model.training
+
+
 def test_a_wrong_kernel_is_found_before_anything_is_timed(monkeypatch):
     table = select.table_for([])
     right = table.activation_fwd

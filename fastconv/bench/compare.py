@@ -15,7 +15,7 @@ from fastconv.bench.workload import build
 from fastconv.core import Spec, Tensor
 from fastconv.errors import FastconvError
 
-FACTOR = 16  # our error may be this many times the reference's, or as many roundings of the result
+FACTOR = 16  # our error may be this many times the yardstick's, or as many roundings of the result
 # where a rounding crosses the kink of a ReLU or lets another pixel win a max pool, an element of
 # the gradient goes or moves: in ResNet-18, whose kernels agree to 1e-14 in float64, by up to 0.6 %.
 # So many such choices are allowed for, in the smallest map
@@ -65,20 +65,41 @@ def compare(name, dtype, training, tick=lambda: None, place=CPU) -> dict[str, fl
     for key, y64 in exact.items():
         size = float(np.linalg.norm(y64))
         error = float(np.linalg.norm(ours[key] - y64))
-        allowed = FACTOR * max(float(np.linalg.norm(reference[key] - y64)), eps * size)
-        if key != "logits" and eps > CHOSEN_BY_ROUNDING:
-            allowed += size * sqrt(2 * CHOICES / elements)
-        if not error <= allowed:
-            raise MismatchError(
-                f"{name}: {key} differs from the float64 reference by {error:.3g} (norm"
-                f" {size:.3g}), allowed {allowed:.3g}; nothing was timed"
-            )
+        noise = float(np.linalg.norm(reference[key] - y64))
+        choices = 0.0 if key == "logits" else chosen_otherwise(elements, eps)
+        share = share_of_allowed(f"{name}: {key}", size, error, noise, eps, choices)
         if key == "logits":
             worst["error"] = error / size
-        worst["share_of_allowed"] = max(
-            worst["share_of_allowed"], error / allowed if allowed else 0.0
-        )
+        worst["share_of_allowed"] = max(worst["share_of_allowed"], share)
     return worst
+
+
+def chosen_otherwise(elements: int, eps: float) -> float:
+    """Share of a gradient that CHOICES may move, the smallest map having so many elements."""
+    return sqrt(2 * CHOICES / elements) if eps > CHOSEN_BY_ROUNDING else 0.0
+
+
+def share_of_allowed(
+    what: str,
+    size: float,
+    error: float,
+    noise: float,
+    eps: float,
+    choices: float = 0.0,
+    exact: str = "the float64 reference",
+) -> float:
+    """error as a share of what is allowed; MismatchError above 1. All are norms of one tensor.
+
+    size: of the exact result; noise: the error of the yardstick, which sums the same in another
+    order; eps: of the precision; choices: from chosen_otherwise, for gradients.
+    """
+    allowed = FACTOR * max(noise, eps * size) + choices * size
+    if not error <= allowed:
+        raise MismatchError(
+            f"{what} differs from {exact} by {error:.3g} (norm {size:.3g}), allowed {allowed:.3g};"
+            " nothing was timed"
+        )
+    return error / allowed if allowed else 0.0
 
 
 def _answers(name, dtype, training, device="cpu"):

@@ -76,13 +76,9 @@ def _count(name, batch, dtype, modes, device):
     for mode in modes:
         with fc.Trace(meta=True) as trace:
             work = build(name, batch, dtype, device)
-            _step(work, mode)()
+            work.step(mode)()
         cost.predicted_peak[mode] = trace.peak_bytes
     return cost
-
-
-def _step(work, mode):
-    return work.infer if mode == "inference" else work.train
 
 
 # what makes a side's step of ours
@@ -93,7 +89,7 @@ def measure_peak(
     name: str, batch: int, dtype: str, mode: str, place=CPU, side: str = "fastconv"
 ) -> int:
     """Bytes that were handed out at most: parameters, input, one step in that mode."""
-    return place.peak(lambda: OURS[side](_step(build(name, batch, dtype, place.device), mode)))
+    return place.peak(lambda: OURS[side](build(name, batch, dtype, place.device).step(mode)))
 
 
 def measure(
@@ -111,7 +107,7 @@ def measure(
         result.measured_peak[mode] = {
             side: measure_peak(name, batch, dtype, mode, place, side) for side in place.counted
         } | {peer.NAME: peak for peer in twins if (peak := peer.peak(work, mode)) is not None}
-        sides = {side: wrap(_step(work, mode)) for side, wrap in OURS.items()}
+        sides = {side: wrap(work.step(mode)) for side, wrap in OURS.items()}
         sides |= {peer.NAME: peer.step(work, mode) for peer in twins}
         timings = time_interleaved(sides, repeats, lambda mode=mode: tick(mode), place.clock)
         training = mode == "training"

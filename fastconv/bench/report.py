@@ -5,15 +5,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from fastconv.bench.machine import Machine
 from fastconv.bench.network import NetworkResult
+from fastconv.bench.tables import markdown, print_tables
 
 MB = 1e6
-WIDTH = 128  # columns that the tables need
 
 
 @dataclass
@@ -32,9 +28,13 @@ class Report:
         return asdict(self)
 
 
+def now() -> str:
+    """When a run starts: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def start_report(machine: Machine, options: dict, method: list[str]) -> Report:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    return Report(machine, options, started, method=method)
+    return Report(machine, options, now(), method=method)
 
 
 COST_COLUMNS = (
@@ -108,17 +108,20 @@ def time_rows(report: Report) -> list[list[str]]:
     return rows
 
 
-def headline(report: Report) -> list[str]:
-    """Where and how it was measured, a line each."""
-    m = report.machine
-    lines = [
+def machine_lines(m: Machine, started: str) -> list[str]:
+    """Where it was measured and when, a line each."""
+    return [
         *([] if m.gpu is None else [str(m.gpu)]),
         f"{m.processor}, {m.threads} threads, {m.isa}; {m.system}",
-        f"fastconv {m.fastconv} ({m.commit}), Python {m.python}, NumPy {m.numpy}; {report.started}",
+        f"fastconv {m.fastconv} ({m.commit}), Python {m.python}, NumPy {m.numpy}; {started}",
         f"FMA peak {m.fma_peak / 1e9:.0f} GFLOP/s float32 ({m.fma_peak_how}), copy"
         f" {m.copy_bandwidth / 1e9:.1f} GB/s (read + write, measured now)",
-        *report.method,
     ]
+
+
+def headline(report: Report) -> list[str]:
+    """Where and how it was measured, a line each."""
+    lines = [*machine_lines(report.machine, report.started), *report.method]
     for peer in report.options.get("peers", ()):
         without = [r.name for r in report.results if any(peer not in t for t in r.times.values())]
         if without:
@@ -130,19 +133,7 @@ def headline(report: Report) -> list[str]:
 
 def print_report(report: Report) -> None:
     """Tables on standard output."""
-    # figures are never cut off: a terminal that is too narrow, or a pipe, gets long lines instead
-    console = Console(width=max(Console().width, WIDTH))
-    for title, columns, rows in _tables(report):
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for i, column in enumerate(columns):
-            table.add_column(
-                column, justify="left" if i < 1 or column in ("mode", "side") else "right"
-            )
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    for line in headline(report):
-        console.print(line, markup=False, highlight=False)
+    print_tables(_tables(report), headline(report))
 
 
 def _tables(report):
@@ -155,13 +146,6 @@ def write_report(report: Report, folder: Path) -> Path:
     target = folder / report.started.replace(":", "").replace("+0000", "Z")
     target.mkdir(parents=True, exist_ok=True)
     (target / "results.json").write_text(json.dumps(report.as_dict(), indent=1))
-    lines = ["# fastconv benchmark", "", *(f"- {line}" for line in headline(report)), ""]
-    for title, columns, rows in _tables(report):
-        lines += [f"## {title}", "", _line(c.replace("\n", " ") for c in columns)]
-        lines += [_line("---" for _ in columns), *map(_line, rows), ""]
-    (target / "report.md").write_text("\n".join(lines))
+    page = markdown("fastconv benchmark", headline(report), _tables(report))
+    (target / "report.md").write_text(page)
     return target
-
-
-def _line(cells):
-    return "| " + " | ".join(cells) + " |"

@@ -5,19 +5,18 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 import fastconv as fc
 from fastconv.backend import set_num_threads
 from fastconv.bench.interrupt import interruptible
 from fastconv.bench.network import MODES, measure
 from fastconv.bench.place import Place, place_of
 from fastconv.bench.report import Report, print_report, start_report, write_report
+from fastconv.bench.tables import progress_bar
 from fastconv.errors import ArgumentError
 
 DEFAULT_MODELS = ("lenet5", "alexnet", "vgg16", "resnet18", "resnet50")
 COMPARED = 3  # sides whose answers are compared before timing: ours, the reference, float64
+PEERS = ("torch",)
 QUICK_MODELS = ("lenet5", "alexnet", "resnet18")
 EMULATED_MODELS = ("lenet5",)  # the others would take hours
 
@@ -47,8 +46,14 @@ def chosen_models(options: Options) -> list[str]:
         return list(EMULATED_MODELS)
     if not options.models:
         return list(QUICK_MODELS if options.quick else DEFAULT_MODELS)
+    return names_of(options.models)
+
+
+def names_of(patterns: tuple[str, ...]) -> list[str]:
+    """Networks that match any of the shell patterns, once each; UnknownModelError for a pattern
+    that matches none."""
     names = []
-    for pattern in options.models:
+    for pattern in patterns:
         found = [n for n in fc.models.list_models() if fnmatchcase(n, pattern)]
         names += found or [fc.models.model_info(pattern).name]  # raises with the nearest names
     return list(dict.fromkeys(names))
@@ -78,7 +83,7 @@ def run(options: Options) -> tuple[Report, Path]:
     """Measure, print, write. A failing network is reported, Ctrl-C keeps what is there."""
     modes, place = _check(options)
     names = chosen_models(options)
-    peers = [_peer(p) for p in options.peers]
+    peers = [peer_named(p) for p in options.peers]
     with place.active():
         report = _measure_all(options, names, modes, peers, place)
     print_report(report)
@@ -95,15 +100,8 @@ def _measure_all(options, names, modes, peers, place):
     asked = asdict(options) | {"folder": str(options.folder)}
     method = [*place.method(), *(peer.method(place.device) for peer in peers)]
     report = start_report(place.describe(), asked, method)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     runs = len(modes) * (2 + len(peers)) * (repeats + 1) + COMPARED
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    with bar as progress, interruptible() as interrupt:
+    with progress_bar() as progress, interruptible() as interrupt:
         task = progress.add_task("", total=len(names) * (runs + 1))
         for i, name in enumerate(names):
 
@@ -126,7 +124,8 @@ def _measure_all(options, names, modes, peers, place):
     return report
 
 
-def _peer(name: str):
-    if name != "torch":
-        raise ArgumentError(f"bench: --peers knows 'torch', got {name!r}")
-    return import_module("fastconv.bench.torch_peer")
+def peer_named(name: str):
+    """The module of a peer."""
+    if name not in PEERS:
+        raise ArgumentError(f"bench: a peer must be one of {', '.join(PEERS)}, got {name!r}")
+    return import_module(f"fastconv.bench.{name}_peer")

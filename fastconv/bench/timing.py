@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from statistics import median
 
+import numpy as np
+
 from fastconv.bench.clock import HostClock
 
 # a step shorter than this is run again and again, or waking up would be all that is measured
@@ -27,6 +29,12 @@ class Timing:
     def spread(self) -> float:
         """(slowest - fastest) / median: what a difference between two medians has to exceed."""
         return (max(self.rounds) - min(self.rounds)) / self.median
+
+    @property
+    def quartile_spread(self) -> float:
+        """(third - first quartile) / median: the middle half of the rounds, outliers apart."""
+        first, third = np.quantile(self.rounds, [0.25, 0.75])
+        return float(third - first) / self.median
 
 
 # a round is measured again if a gauge of constant work took so much longer than its best
@@ -58,7 +66,7 @@ def time_undisturbed(
     Each side runs between two runs of the gauge. Returns the sides' timings and the best runs of
     the gauge, of the `repeats` least disturbed rounds.
     """
-    bursts = {name: _burst(run, HOST) for name, run in sides.items()}
+    bursts = {name: burst(run, HOST) for name, run in sides.items()}
     rounds = []  # (worst gauge, best gauge, seconds by side)
     for i in range(PATIENCE * repeats):
         worst, best, found = 0.0, inf, {}
@@ -76,7 +84,8 @@ def time_undisturbed(
     return timings, Timing([best for _, best, _ in kept])
 
 
-def _burst(run, clock):
+def burst(run: Callable[[], object], clock) -> int:
+    """How many runs in a row are timed as one: as many as take BURST."""
     for _ in range(clock.WARM_UPS):
         run()
     if clock.seconds(run) >= BURST:
@@ -97,7 +106,7 @@ def time_interleaved(
     rounds = {name: [] for name in sides}
     bursts = {}
     for name, run in sides.items():
-        bursts[name] = _burst(run, clock)
+        bursts[name] = burst(run, clock)
         tick()
     for i in range(repeats):
         # every second round backwards: no side always runs after the same other

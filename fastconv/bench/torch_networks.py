@@ -3,6 +3,8 @@
 Each takes a state dict of fc.to_torch_state_dict with strict=True. Only what a comparison needs.
 """
 
+from functools import partial
+
 import torch.nn as tnn
 
 from fastconv.models.resnet import DEPTHS
@@ -132,18 +134,18 @@ def lenet5(classes):
 
 def _twins():
     twins = {
-        "lenet5": lambda: lenet5(10),
-        "alexnet": lambda: alexnet(1000),
-        "alexnet_2012": lambda: alexnet_2012(1000),
+        "lenet5": lenet5,
+        "alexnet": alexnet,
+        "alexnet_2012": alexnet_2012,
     }
     for depth, blocks in BLOCKS.items():
-        twins[f"vgg{depth}"] = lambda blocks=blocks: vgg(blocks, 1000, batch_norm=False)
-        twins[f"vgg{depth}_bn"] = lambda blocks=blocks: vgg(blocks, 1000)
+        twins[f"vgg{depth}"] = partial(vgg, blocks, batch_norm=False)
+        twins[f"vgg{depth}_bn"] = partial(vgg, blocks)
     for depth in DEPTHS:
-        twins[f"resnet{depth}"] = lambda depth=depth: resnet(depth, 1000)
-        twins[f"resnet{depth}_v1"] = lambda depth=depth: resnet(depth, 1000, v1=True)
-        twins[f"plain{depth}"] = lambda depth=depth: resnet(depth, 1000, shortcut=False)
+        twins[f"resnet{depth}"] = partial(resnet, depth)
+        twins[f"resnet{depth}_v1"] = partial(resnet, depth, v1=True)
+        twins[f"plain{depth}"] = partial(resnet, depth, shortcut=False)
     return twins
 
 
-TWINS = _twins()  # of registered networks, by name
+TWINS = _twins()  # by the registered name: function of the number of classes

@@ -18,9 +18,8 @@ import pytest
 
 import fastconv as fc
 from fastconv.bench.compare import smallest_map
-from fastconv.errors import FastconvError
+from fastconv.bench.workload import takes
 from fastconv.models import model_info
-from tests.model_facts import meta_input
 from tests.parity_table import Parity
 
 torch = pytest.importorskip("torch")
@@ -38,10 +37,7 @@ AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
 
 def small_shape(name, model):
     """NHWC of the smallest input that the network takes and whose last map is 2x2 or more; taller
-    than wide, so that rows taken for columns show.
-
-    From fewer values than that batch norm makes a sign, whose gradient is rounding.
-    """
+    than wide, so that rows taken for columns show."""
     h, w, c = model_info(name).input_shape
     images = 3 if any(isinstance(m, fc.nn.BatchNorm2d) for m in model.modules()) else 2
     sides = [s for s in (16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256) if s <= min(h, w)]
@@ -50,16 +46,6 @@ def small_shape(name, model):
         if takes(model, shape):
             return shape
     return images, h, w, c
-
-
-def takes(model, shape):
-    with fc.Trace(meta=True), fc.no_grad():
-        try:
-            model(meta_input(shape))
-            _, h, w, _ = model.forward_features(meta_input(shape)).shape
-        except FastconvError:
-            return False
-    return h > 1 and w > 1
 
 
 # ---- the weights

@@ -10,18 +10,10 @@ from tests.model_facts import AS_PUBLISHED, PEERS
 from tests.peers import twins
 
 torch = pytest.importorskip("torch")
-
-# PyPI's torchvision has its operators for another build of torch (CUDA): its library of them does
-# not load beside torch's CPU build, and the package ends with an error unless these two are
-# declared; networks need none of them. The object withdraws the declarations when it is collected.
-try:
-    import torchvision
-except RuntimeError:
-    DECLARED = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        DECLARED.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision
-timm = pytest.importorskip("timm")
+sources = import_module("fastconv.bench.torch_sources")
+torchvision, timm = sources.load_torchvision(), sources.load_timm()
+if None in (torchvision, timm):
+    pytest.skip("torchvision and timm are not both installed", allow_module_level=True)
 
 TWINS = {
     name: build
@@ -29,20 +21,14 @@ TWINS = {
     for name, build in import_module(f"tests.peers.twins.{module.name}").TWINS.items()
 }
 COMPARED = {*PEERS, *TWINS}
-# they train with further classifiers; PyTorch's says so by a warning unless init_weights is given
-AUXILIARY = ("googlenet", "inception_v3")
 
 
 def build(name, num_classes, aux_heads=False):
     """The peer, or else the twin, of one of our networks."""
     if name not in PEERS:
         return TWINS[name](num_classes)
-    library, theirs = PEERS[name].split(":")
-    if library == "timm":
-        model = timm.create_model(theirs, pretrained=False, num_classes=num_classes)
-        return AS_PUBLISHED.get(model_info(name).family, lambda model: model)(model)
-    options = {"aux_logits": aux_heads, "init_weights": False} if theirs in AUXILIARY else {}
-    return torchvision.models.get_model(theirs, weights=None, num_classes=num_classes, **options)
+    model = sources.build(name, num_classes, aux_heads)
+    return AS_PUBLISHED.get(model_info(name).family, lambda model: model)(model)
 
 
 def comparable(model):

@@ -9,10 +9,13 @@ import pytest
 from fastconv.backend import select
 from fastconv.bench import Options, run
 from fastconv.errors import DeviceError
+from fastconv.models import list_models
 from tests.fake_cupy import FakeCupy
+from tests.model_facts import PEERS
 
 torch = pytest.importorskip("torch")
 torch_peer = import_module("fastconv.bench.torch_peer")
+sources = import_module("fastconv.bench.torch_sources")
 pytestmark = pytest.mark.peers
 OPTIONS = Options(("lenet5",), batch=2, repeats=1, peers=("torch",))
 
@@ -72,3 +75,21 @@ def test_pytorch_is_a_side_on_the_cpu(tmp_path):
     for mode in ("inference", "training"):
         assert result.times[mode]["torch"].median > 0
         assert "torch" not in result.measured_peak[mode]  # PyTorch counts memory of GPUs only
+
+
+def test_a_network_is_found_where_the_tests_compare_it():
+    """timm has other networks under some of our names: seresnet50 is its legacy_seresnet50."""
+    if None in (sources.load_torchvision(), sources.load_timm()):
+        pytest.skip("torchvision and timm are not both installed")
+    found = {name: sources.source(name) for name in list_models()}
+    restated = {n for n, s in found.items() if (s or "").startswith("restated:")}
+    assert restated == set(sources.TWINS) & set(list_models()) - set(PEERS)
+    assert {n: s for n, s in found.items() if s and n not in restated} == PEERS
+
+
+def test_without_torchvision_and_timm_the_restated_networks_are_left(monkeypatch):
+    monkeypatch.setattr(sources, "load_torchvision", lambda: None)
+    monkeypatch.setattr(sources, "load_timm", lambda: None)
+    assert sources.source("resnet50") == "restated:resnet50"
+    assert sources.source("mobilenet_v2") is None and not torch_peer.has("mobilenet_v2")
+    assert sources.build("lenet5", 7).fc3.out_features == 7

@@ -40,9 +40,10 @@ def _ours(place, name, mode, images, labels):
 def _torch(place, weights, name, mode, images, labels):
     import torch
 
-    from fastconv.bench.torch_peer import twin
+    from fastconv.bench.torch_peer import loaded
+    from fastconv.bench.torch_sources import build
 
-    net = twin(name, weights, place).train(mode == "training")
+    net = loaded(build(name), weights, place).train(mode == "training")
     x = torch.from_numpy(images).to(place).permute(0, 3, 1, 2)  # a view: channels_last already
     target = torch.from_numpy(labels).to(place)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
