@@ -83,18 +83,35 @@ class Convolution {
 
   // V of the tiles [begin, end); that of tile `first` is at v.
   void transform_patches(int64_t begin, int64_t end, int64_t first, T* v) const {
+    Pixels next;
+    if (begin < end) find_pixels(plan_.place(job_, begin), next);
     for (int64_t tile = begin; tile < end; ++tile) {
-      const T* pixels[kPoints][kPoints];
-      find_pixels(plan_.place(job_, tile), pixels);
+      const Pixels pixels = next;
+      if (tile + 1 < end) find_pixels(plan_.place(job_, tile + 1), next);
       T* to = v + (tile - first) * plan_.row;
       const Part<T> last(plan_.channels - (plan_.row - kVw<T>));
       for (int64_t c = 0; c < plan_.row; c += kVw<T>) {
+        next.ask(c);
         transform_patch(pixels, c, c + kVw<T> < plan_.row ? Part<T>(kVw<T>) : last, to + c);
       }
     }
   }
 
-  void find_pixels(const TilePlace& place, const T* (&pixels)[kPoints][kPoints]) const {
+  // Of a patch: a pixel outside the image is zeros_.
+  struct Pixels {
+    const T* at[kPoints][kPoints];
+
+    // The caches fetch lines of memory ahead, patches are short pieces of many.
+    void ask(int64_t c) const {
+#pragma GCC unroll 6
+      for (int i = 0; i < kPoints; ++i) {
+#pragma GCC unroll 6
+        for (int j = kPoints - kOutputs; j < kPoints; ++j) __builtin_prefetch(at[i][j] + c);
+      }
+    }
+  };
+
+  void find_pixels(const TilePlace& place, Pixels& pixels) const {
     const Source<T>& a = job_.a;
     const T* image = a.base + a.offset + place.image * a.s0;
     for (int i = 0; i < kPoints; ++i) {
@@ -102,21 +119,20 @@ class Convolution {
       for (int j = 0; j < kPoints; ++j) {
         const int64_t w = place.patch_w + j;
         const bool inside = h >= 0 && h < a.h_end && w >= 0 && w < a.w_end;
-        pixels[i][j] = inside ? image + h * a.s1 + w * a.s2 : zeros_;
+        pixels.at[i][j] = inside ? image + h * a.s1 + w * a.s2 : zeros_;
       }
     }
   }
 
   // The channels [c, c + part) of one patch.
-  void transform_patch(const T* const (&pixels)[kPoints][kPoints], int64_t c, const Part<T>& part,
-                       T* v) const {
+  void transform_patch(const Pixels& pixels, int64_t c, const Part<T>& part, T* v) const {
     Vec<T> half[kPoints][kPoints];
     for (int i = 0; i < kPoints; ++i) {
       Vec<T> line[kPoints];
       for (int j = 0; j < kPoints; ++j) {
-        line[j] = part.full() ? load(pixels[i][j] + c) : part.load(pixels[i][j] + c);
+        line[j] = part.full() ? load(pixels.at[i][j] + c) : part.load(pixels.at[i][j] + c);
       }
-      if (job_.a.prologue.scale) apply_to_line(pixels[i], c, part, line);
+      if (job_.a.prologue.scale) apply_to_line(pixels.at[i], c, part, line);
       winograd::transform_input<T>(line, half[i], Fused<T>());
     }
     for (int j = 0; j < kPoints; ++j) {
@@ -162,6 +178,9 @@ class Convolution {
     t.last = kVw<T>;
     for (int f = 0; f < kFrequencies; ++f) {
       t.b = u + f * plan_.channels * width;
+      for (int64_t i = count * f / kFrequencies; i < count * (f + 1) / kFrequencies; ++i) {
+        ask_for_outputs(plan_.place(job_, first + i), column, columns);
+      }
       for (int64_t part = 0; part < parts; ++part) {
         const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
         for (int64_t i = begin; i < end; ++i) {
@@ -174,6 +193,20 @@ class Convolution {
     Results results(*this, column, columns, m, width);
     for (int64_t i = 0; i < count; ++i) results.finish(plan_.place(job_, first + i), i);
     if (job_.epilogue.sums) results.keep_sums(sums_ + block * 2 * job_.n + column);
+  }
+
+  // What a tile will be stored to comes while the products are made.
+  void ask_for_outputs(const TilePlace& place, int64_t column, int64_t columns) const {
+    if (plan_.stream) return;
+    const Target<T>& c = job_.c;
+    T* corner = c.base + c.offset + place.image * c.s0 + place.h * c.s1 + place.w * c.s2 + column;
+    for (int64_t i = 0; i < place.lines; ++i) {
+      for (int64_t j = 0; j < place.columns; ++j) {
+        for (int64_t v = 0; v < columns; v += 64 / static_cast<int64_t>(sizeof(T))) {
+          __builtin_prefetch(corner + i * c.s1 + j * c.s2 + v, 1, 2);
+        }
+      }
+    }
   }
 
   // From M of a panel to what is stored.
