@@ -26,9 +26,11 @@ PHASE = 5  # the same where a phase of the stride writes every other pixel
 STAGED = 0.75  # as DIRECT, on rows that were copied, which costs
 STAGE = 5  # cycles per vector of the source
 GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered one by one
-PATCH = 200  # cycles to transform the inputs of a Winograd tile, per vector of channels
-OUTPUTS = 170  # the same for its outputs
-TAPS = 110  # cycles to transform 3x3 weights of a channel, per vector of filters
+PATCH = 300  # cycles to transform the inputs of a Winograd tile, per vector of channels
+OUTPUTS = 300  # the same for its outputs
+TAPS = 850  # cycles to transform 3x3 weights of a channel, per vector of filters
+OWN_BYTES, ROUND_BYTES, OWN_BLOCKS = 640 << 10, 12 << 20, 16  # winograd_plan.h
+ROUND_ROWS, ROUND_TASKS = 4, 4
 WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
 
 
@@ -117,19 +119,34 @@ def _staged(p, direction, itemsize, isa):
     return products + source / lanes * STAGE
 
 
+def _winograd_blocks(tiles, channels, panels, itemsize, isa):
+    """How often all of the transformed weights are read: csrc/cpu/kernels/winograd_plan.h."""
+    rows, inputs = ROWS[isa], FREQUENCIES * channels * itemsize
+    own = OWN_BYTES // (inputs + FREQUENCIES * 2 * VECTOR_BYTES[isa]) // rows * rows
+    if own >= 2 * rows and tiles >= OWN_BLOCKS * own:
+        return ceil(tiles / own)
+    together = ceil(tiles / ceil(tiles / max(ROUND_BYTES // max(inputs, 1), rows)))
+    block = min(together, ROUND_ROWS * rows)
+    while block > rows and panels * ceil(together / block) < ROUND_TASKS:
+        block = ceil(block / 2)
+    return ceil(tiles / block)
+
+
 def _winograd(p, direction, itemsize, isa, packed):
-    """csrc/cpu/kernels/winograd.cpp: (cycles, bytes of the transformed weights)."""
+    """csrc/cpu/kernels/winograd.cpp"""
     lanes, rows = VECTOR_BYTES[isa] // itemsize, ROWS[isa]
     tiles, channels, columns = winograd_sizes(p, direction)
+    if not tiles:
+        return 0
     inputs, vectors = ceil(channels / lanes), ceil(columns / lanes)
+    panels = ceil(vectors / 2)
+    blocks = _winograd_blocks(tiles, inputs * lanes, panels, itemsize, isa)
     products = FREQUENCIES * tiles * channels * vectors / FMA_PER_CYCLE
-    products += FREQUENCIES * ceil(tiles / rows) * ceil(vectors / 2) * TILE
+    products += FREQUENCIES * max(blocks, ceil(tiles / rows)) * panels * TILE
     transforms = tiles * (inputs * PATCH + vectors * OUTPUTS)
-    weights = FREQUENCIES * channels * vectors * lanes * itemsize
-    if packed:
-        return products + transforms, weights
-    # written, and read again
-    return products + transforms + channels * vectors * TAPS, 3 * weights
+    weights = 0 if packed else channels * vectors * TAPS
+    read = blocks * FREQUENCIES * channels * vectors * lanes * itemsize / BYTES_PER_CYCLE
+    return products + transforms + weights + read
 
 
 def cost(
@@ -142,8 +159,7 @@ def cost(
     if algorithm.startswith("staged"):
         return Cost(_staged(p, direction, itemsize, isa), memory)
     if algorithm == "winograd":
-        arithmetic, weights = _winograd(p, direction, itemsize, isa, packed)
-        return Cost(arithmetic, memory + weights / BYTES_PER_CYCLE)
+        return Cost(_winograd(p, direction, itemsize, isa, packed), memory)
     arithmetic = _tiles(p, direction, itemsize, isa)
     if algorithm == "im2col":
         windows = product_of(p, "fwd" if direction == "wgrad" else direction)

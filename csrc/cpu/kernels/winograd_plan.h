@@ -21,8 +21,9 @@ using winograd::kTaps;
 constexpr int64_t kOwnBytes = int64_t{640} << 10;
 // V of a round of all threads: a share of the third-level cache
 constexpr int64_t kRoundBytes = int64_t{12} << 20;
-constexpr int64_t kRoundBlock = 8 * kMr;  // tiles of a block in a round, at most
-constexpr int64_t kRoundTasks = 16;       // of a round, wanted
+constexpr int64_t kRoundBlock = 4 * kMr;  // tiles of a block in a round, at most
+constexpr int64_t kRoundTasks = 4;        // of a round, wanted
+constexpr int64_t kOwnBlocks = 16;        // for a thread each, or there is too little to share out
 constexpr int64_t kOffset = 64;  // bytes that keep frequencies in different sets of a cache
 
 // channels whose weights are transformed together: their taps lie in the first-level cache
@@ -69,13 +70,15 @@ struct Plan {
     const int64_t v_bytes = kFrequencies * row * sizeof(T);
     const int64_t m_bytes = kFrequencies * kNr<T> * sizeof(T);
     block = kOwnBytes / (v_bytes + m_bytes) / kMr * kMr;
-    alone = block >= 2 * kMr && tiles >= kRoundTasks * block;
+    alone = block >= 2 * kMr && tiles >= kOwnBlocks * block;
     int64_t round_tiles = tiles;
     if (!alone) {
       const int64_t fit = most(kRoundBytes / v_bytes, kMr);
       round_tiles = ceil_div(tiles, ceil_div(tiles, fit));
       block = least(round_tiles, kRoundBlock);
-      while (block > kMr && panels * ceil_div(round_tiles, block) < kRoundTasks) block -= kMr;
+      while (block > kMr && panels * ceil_div(round_tiles, block) < kRoundTasks) {
+        block = ceil_div(block, 2);
+      }
     }
     blocks = ceil_div(tiles, block);
     block = ceil_div(tiles, blocks);
