@@ -23,7 +23,7 @@ SUPPRESSIONS = ROOT / "tests" / "native" / "tsan.supp"
 LEAVE = ["tests/native/test_objects_cpu.py", "tests/native/test_processes.py"]
 TESTS = ["tests/native", *(f"--ignore={name}" for name in LEAVE)]
 # TSan is slow: only the tests in which threads meet
-THREADED = ["-k", "test_runtime_cpu or test_gemm_cpu or threads_do_not_change"]
+THREADED = ["-k", "test_runtime_cpu or test_gemm_cpu or threads_do_not_change or many_threads"]
 
 
 def build(sanitizers: str, folder: Path) -> None:

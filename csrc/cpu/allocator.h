@@ -1,5 +1,6 @@
-// The caching allocator behind fastconv's arrays: freed blocks are kept by size class and handed
-// out again, so that a training step does not fault its pages in anew.
+// The caching allocator behind fastconv's arrays: one heap, whose memory is kept and handed out
+// again in any sizes, so that a training step does not fault its pages in anew, and changing
+// networks and shapes need no more than the largest of them.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,7 @@ struct MemoryStats {
   int64_t live_bytes;    // handed out, in whole blocks
   int64_t peak_bytes;    // the most live_bytes has been since reset_peak_memory
   int64_t cached_bytes;  // kept for the next allocation
-  int64_t allocations;   // blocks taken from the system since import
+  int64_t allocations;   // that took memory from the system, since import
 };
 
 // A 64-byte aligned block of at least bytes; throws std::bad_alloc. Give the same bytes to release.

@@ -58,8 +58,8 @@ def test_a_training_step_takes_no_new_pages():
     """After three steps all memory comes from the caching pool.
 
     Most steps, not all: which thread takes which piece depends on the moment, so a thread may touch
-    its own workspace for the first time in any step.
+    its own workspace for the first time in any step. A fault may bring 2 MiB.
     """
     faults = [int(word) for word in python(FAULTS).split()]
-    assert faults[0] > 1000, "the first step has to allocate"
-    assert median(faults[3:]) < 50, faults
+    assert faults[0] > 50, "the first step has to allocate"
+    assert median(faults[3:]) < min(50, faults[0] / 4), faults
