@@ -300,12 +300,12 @@ class Op:
         gys = [grads[i][0] if i in grads else None for i in range(self.outputs)]
         if trace is not None:
             trace.transient("workspace", self.workspace(self.K, "backward"))
+        start = perf_counter()
         if self.recipes:
             self.saved = _replaced(self.saved, lambda a: a.get() if type(a) is Recipe else a)
         if self.meta_inputs is not None:
             gxs = self.meta_inputs
         else:
-            start = perf_counter()
             gxs = self.backward(self.K, *gys)
             if trace is not None and trace.time and self.record is not None:
                 self.record.backward_seconds = perf_counter() - start

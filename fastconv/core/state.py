@@ -58,7 +58,8 @@ def set_float32_precision(precision: str) -> None:
     """How float32 products may be computed, for the whole process.
 
     "ieee": plain float32 only. "default": algorithms whose stated error is below 1e-4 x rms(y)
-    (Winograd). "tf32": TF32 tensor cores too.
+    (Winograd: sums of whole numbers are then not exact, and an infinity or NaN in x reaches all 4x4
+    outputs of its tile). "tf32": TF32 tensor cores too.
     """
     if precision not in PRECISIONS:
         raise ArgumentError(
