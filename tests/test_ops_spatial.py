@@ -113,9 +113,9 @@ KEPT = [
     ("scale_channels", (X, (2, 1, 1, 4)), (True, False), {}, 8 * 4),
     ("trainable_subsampling", (X, (4,), (4,)), (True, True, True), {}, 72 * 4 + 4 * 4),
     ("trainable_subsampling", (X, (4,), (4,)), (False, False, True), {}, 0),
-    # x, gamma; mean and 1/std
+    # x, gamma; beta, as the result is made again from them; mean and 1/std
     ("batch_norm", (X, (4,), (4,), (4,), (4,)), (1, 1, 1, 0, 0), {"training": True},
-     (288 + 4 + 8) * 4),
+     (288 + 4 + 4 + 8) * 4),
     ("batch_norm", (X, (4,), (4,), (4,), (4,)), (0, 0, 1, 0, 0), {"training": True}, 8 * 4),
     ("batch_norm", (X, (4,), (4,), (4,), (4,)), (1, 0, 0, 0, 0), {}, (4 + 4) * 4),
     ("layer_norm", (X, (4,), (4,)), (0, 0, 1), {}, 2 * 72 * 4),  # mean and 1/std per position

@@ -846,15 +846,17 @@ def batch_norm_apply(x, mean, rstd, gamma, beta, residual, y, act):
 def batch_norm_bwd(
     gy, x, y, residual, gamma, beta, mean, rstd, act, training, gx, ggamma, gbeta, gresidual
 ):
-    """gz = gy * act'(.) from y (x then None only if not needed), or where y is None, which takes an
-    act.at_x, from the recomputed pre-activation. gbeta = sum gz; ggamma = sum gz*xhat;
-    gresidual = gz; training: gx = gamma*rstd*(gz - gbeta/m - xhat*ggamma/m); else
-    gx = gamma*rstd*gz. Outputs that are None are not wanted; gx may not be gy."""
+    """gz = gy * act'(.) from y (x then None only if not needed), or from the recomputed
+    pre-activation where act.saves == "x", or y is None, which takes an act.at_x.
+    gbeta = sum gz; ggamma = sum gz*xhat; gresidual = gz;
+    training: gx = gamma*rstd*(gz - gbeta/m - xhat*ggamma/m); else gx = gamma*rstd*gz.
+    Outputs that are None are not wanted; gx may not be gy."""
     xp, dtype = array_module(gy), _precision(gy.dtype)
     mean, rstd, gamma, beta = (_load(a, dtype) for a in (mean, rstd, gamma, beta))
     gy, x, y, residual, gx, gresidual = (_rows(a) for a in (gy, x, y, residual, gx, gresidual))
     blocks = _row_blocks(gy)
     through = gx is not None and training  # the gradient through mean and variance
+    at_x = y is None or act.saves == "x"
 
     # one block each, used again and again: fresh memory would cost more than the arithmetic
     height = blocks[0].stop if blocks else 0
@@ -864,8 +866,8 @@ def batch_norm_bwd(
         g, gz = _load(gy[b], dtype), gz_block[: b.stop - b.start]
         if act.name == "identity":
             return g
-        saved = work if y is None else _load(y[b], dtype)
-        if y is None:
+        saved = work if at_x else _load(y[b], dtype)
+        if at_x:
             xb, rb = _load(x[b], dtype), _part(residual, b)
             _batch_norm(xb, mean, rstd, gamma, beta, rb, saved)
         GRADIENT[act.name](xp, g, saved, gz, act.alpha, act.beta)

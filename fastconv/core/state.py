@@ -26,12 +26,15 @@ state = _State()
 @contextmanager
 def overridden(name, value):
     """Inside the block state.name is value, afterwards what it was; per thread."""
-    before = getattr(state, name)
+    own, before = name in vars(state), getattr(state, name)
     setattr(state, name, value)
     try:
         yield
     finally:
-        setattr(state, name, before)
+        if own:
+            setattr(state, name, before)
+        else:  # the thread follows the value of the process again
+            delattr(state, name)
 
 
 def no_grad():
