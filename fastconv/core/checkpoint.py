@@ -8,13 +8,14 @@ from contextlib import ExitStack, contextmanager
 
 from fastconv.backend import table_for
 from fastconv.backend.select import use_table
+from fastconv.core.graph import check_walkable, edges_of
 from fastconv.core.op import next_order
 from fastconv.core.random import random_state, set_random_state
 from fastconv.core.spec import Spec
 from fastconv.core.state import enable_grad, no_grad, overridden, state
 from fastconv.core.tensor import Tensor, walk_back
 from fastconv.core.trace import Record, Saved
-from fastconv.errors import ArgumentError, GradientError
+from fastconv.errors import ArgumentError
 
 
 def checkpointed(module, run, inputs):
@@ -116,10 +117,7 @@ class Checkpoint:
         self.again = again
         self.order = next_order()
         self.outputs = outputs
-        self.edges = [
-            (x if x._op is None else (x._op, x._index)) if need else None
-            for x, need in zip(given, needs, strict=True)
-        ]
+        self.edges = edges_of(given, needs)
         # without their history, which the edges have
         self.inputs = [
             x if kept is None else kept.detach() for x, kept in zip(inputs, given, strict=True)
@@ -128,18 +126,8 @@ class Checkpoint:
 
     def run_backward(self, grads):
         """(edge, (gradient, buffer, owned), passed) per input in need; frees what was kept."""
-        if self.edges is None:
-            raise GradientError(
-                f"backward: the graph at {self.name} was already walked and freed: compute the"
-                " result again, or add the losses before one backward()"
-            )
-        for buffer, version in self.guards:
-            if buffer.version != version:
-                raise GradientError(
-                    f"backward: an input of {self.name}, which is computed again from it, was"
-                    f" overwritten in place (version {version}, now {buffer.version}): copy it"
-                    " before writing"
-                )
+        what = f"an input of {self.name}, which is computed again from it,"
+        check_walkable(self.name, self.edges, self.guards, what)
         for x, edge in zip(self.inputs, self.edges, strict=True):
             if edge is not None:
                 x.requires_grad = True

@@ -13,6 +13,7 @@ from typing import ClassVar, dataclass_transform
 
 from fastconv.backend import table_for
 from fastconv.core.autocast import cast_inputs
+from fastconv.core.graph import check_walkable, edges_of
 from fastconv.core.out import check_place
 from fastconv.core.recipe import Recipe
 from fastconv.core.spec import Spec
@@ -199,11 +200,7 @@ class Op:
         self.K = K
         self.aux = aux
         self.outputs = len(results)
-        # edges hold ops and leaves, not intermediate tensors: what is not saved is freed
-        self.edges = [
-            (x if x._op is None else (x._op, x._index)) if need else None
-            for x, need in zip(inputs, self.needs)
-        ]
+        self.edges = edges_of(inputs, self.needs)
         self.saved = saved = self.saves(arrays, out, self.needs)
         self.guards = guards = []
         if saved:
@@ -285,17 +282,8 @@ class Op:
 
     def run_backward(self, grads):
         """(edge, (gradient, buffer, owned), passed) per input in need; frees what was saved."""
-        if self.edges is None:
-            raise GradientError(
-                f"backward: the graph at {type(self).__name__} was already walked and freed:"
-                " compute the result again, or add the losses before one backward()"
-            )
-        for buffer, version in self.guards:
-            if buffer.version != version:
-                raise GradientError(
-                    f"backward: a value that {type(self).__name__} saved was overwritten in place"
-                    f" (version {version}, now {buffer.version}): copy it before writing"
-                )
+        name = type(self).__name__
+        check_walkable(name, self.edges, self.guards, f"a value that {name} saved")
         trace = state.trace
         gys = [grads[i][0] if i in grads else None for i in range(self.outputs)]
         if trace is not None:

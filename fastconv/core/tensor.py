@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv.backend import IDENTITY, device_of, parse_device, table_for, to_device
 from fastconv.core.dtypes import is_float
+from fastconv.core.graph import edge_of
 from fastconv.core.packed import drop_packed
 from fastconv.core.spec import Spec
 from fastconv.core.state import state
@@ -241,7 +242,7 @@ def walk_back(seeds):
     heap, grads = [], {}
     while seeds:
         x, grad = seeds.pop()
-        _hand(x if x._op is None else (x._op, x._index), grad, True, heap, grads)
+        _hand(edge_of(x), grad, True, heap, grads)
         del x, grad
     while heap:
         # the latest op first: whatever used its outputs has already been walked
