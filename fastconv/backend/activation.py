@@ -36,27 +36,24 @@ class Activation(NamedTuple):
 class ActivationRow(NamedTuple):
     code: int
     saves: str
-
-    @property
-    def at_x(self):
-        # the input has the output's sign, and is above 6 where that is 6
-        return self.saves == "x" or self.code in (0, 1, 2)
+    at_x: bool
 
 
 IDENTITY = Activation("identity")
 
 ACTIVATIONS = {
-    # name            code  gradient from
-    "identity":    ActivationRow(0, "y"),
-    "relu":        ActivationRow(1, "y"),
-    "relu6":       ActivationRow(2, "y"),
-    "leaky_relu":  ActivationRow(3, "x"),
-    "elu":         ActivationRow(4, "x"),
-    "silu":        ActivationRow(5, "x"),
-    "hardswish":   ActivationRow(6, "x"),
-    "hardsigmoid": ActivationRow(7, "x"),
-    "gelu":        ActivationRow(8, "x"),
-    "sigmoid":     ActivationRow(9, "y"),
-    "tanh":        ActivationRow(10, "y"),
-    "scaled_tanh": ActivationRow(11, "y"),
+    # name            code  gradient from, and whether the input will do too: where the output only
+    #                       tells its sign, and whether it is above 6, the input tells the same
+    "identity":    ActivationRow(0, "y", True),
+    "relu":        ActivationRow(1, "y", True),
+    "relu6":       ActivationRow(2, "y", True),
+    "leaky_relu":  ActivationRow(3, "x", True),
+    "elu":         ActivationRow(4, "x", True),
+    "silu":        ActivationRow(5, "x", True),
+    "hardswish":   ActivationRow(6, "x", True),
+    "hardsigmoid": ActivationRow(7, "x", True),
+    "gelu":        ActivationRow(8, "x", True),
+    "sigmoid":     ActivationRow(9, "y", False),
+    "tanh":        ActivationRow(10, "y", False),
+    "scaled_tanh": ActivationRow(11, "y", False),
 }  # fmt: skip
