@@ -107,7 +107,8 @@ def test_same_logits_gradients_and_statistics(name, record_property):
 AUXILIARY = [
     name
     for name in sorted(set(PEERS) & set(list_models()))
-    if "aux_heads" in model_info(name).options
+    # timm's NASNets have none
+    if "aux_heads" in model_info(name).options and PEERS[name].startswith("torchvision")
 ]
 
 
@@ -150,9 +151,10 @@ def test_weights_travel_here_and_back(name, tmp_path):
     h, w, c = small_shape(name, ours)[1:]
     x = torch.randn(1, c, h, w, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        y = theirs(x)
-        assert torch.equal(back(x), y)
+        assert torch.equal(back(x), theirs(x))
+        del back, arrived, state
+        y = theirs.double()(x.double()).numpy()
+    # in float32 a deep network that nothing normalises yet is off by per cents, PyTorch's too
     with fc.no_grad():
-        found = ours.eval()(fc.from_nchw(x.numpy())).numpy()
-    # float32 through a whole network; a wrong weight would be off by the size of the logits
-    assert length(found - y.numpy()) < 1e-3 * length(y.numpy())
+        found = ours.eval().astype("float64")(fc.from_nchw(x.double().numpy())).numpy()
+    assert length(found - y) < 1e-9 * length(y)
