@@ -16,6 +16,7 @@
 #include "cpu/kernels/depth_bands.h"
 #include "cpu/kernels/finish.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/pivot_sums.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -30,30 +31,9 @@ struct ProductPatch : PatchPixels<T> {
   bool stream;                         // write past the caches
   const T* c;                          // the result's base
   const Epilogue<T>* epilogue;
-  // sums around the first pixel of some patches: (3, pitch): pivot, sum, sum of squares; or null
-  T* around;
-  bool first;  // of these patches: sets the pivot
+  T* around;   // sums over the pixels (pivot_sums.h): (3, pitch) or null
+  bool first;  // of the pixels summed there
 };
-
-// Sums of patches around a pivot that the first pixel gives: what is squared is the spread.
-template <class T, int R, int V>
-inline void add_around(const Vec<T> (&acc)[R][V], T* around, int64_t pitch, bool first) {
-#pragma GCC unroll 2
-  for (int v = 0; v < V; ++v, around += kVw<T>) {
-    const Vec<T> pivot = first ? acc[0][v] : load(around);
-    Vec<T> sum = first ? Vec<T>{} : load(around + pitch);
-    Vec<T> square = first ? Vec<T>{} : load(around + 2 * pitch);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-      const Vec<T> d = acc[i][v] - pivot;
-      sum += d;
-      square = madd<T>(d, d, square);
-    }
-    store(around, pivot);
-    store(around + pitch, sum);
-    store(around + 2 * pitch, square);
-  }
-}
 
 // A row of the window for a row of the patch, kTaps taps kStride apart: every pixel is loaded once.
 template <class T, int kTaps, int kStride, int kColumns, int V, class Get>

@@ -2,6 +2,7 @@
 //
 // The job is that of gemm.h with a channel per group and l the taps. How it is cut into tasks
 // (depth_bands.h) depends on the shape alone.
+#include "cpu/kernels/block_sums.h"
 #include "cpu/kernels/depth_bands.h"
 #include "cpu/kernels/depth_patch.h"
 #include "cpu/kernels/gemm_parts.h"
@@ -10,9 +11,6 @@
 
 namespace fc::FC_ISA {
 namespace {
-
-// pixels that are summed in T before their sums are added in float64
-constexpr int64_t kSummed = 112;
 
 template <class T>
 struct Plan {
@@ -85,7 +83,10 @@ class Product {
       for (int64_t i = begin; i < end; ++i) worker.run(i / parts, i % parts);
       if (plan_.stream) stream_fence();
     });
-    if (job_.epilogue.sums) combine_sums();
+    if (job_.epilogue.sums) {
+      const int64_t count = 2 * plan_.bands.channels;
+      combine_block_sums(sums_, plan_.tasks.blocks, count, job_.epilogue.sums);
+    }
   }
 
  private:
@@ -123,7 +124,7 @@ class Product {
       for (int64_t i = tasks.first_band(block); i < tasks.first_band(block + 1); ++i) {
         multiply_band(i, sums);
       }
-      if (t.around && pixels > 0) add_sums(sums);
+      if (t.around && pixels > 0) keep_sums(sums);
       pixels = 0;
     }
 
@@ -139,30 +140,16 @@ class Product {
                     t.first = pixels == 0;
                     run_patch<DepthProduct>(bands, rows, columns, t);
                     pixels += rows * columns;
-                    if (t.around && pixels >= kSummed) add_sums(sums);
+                    if (t.around && pixels >= kPivotRows) keep_sums(sums);
                   });
     }
 
-    // += the sums of the last pixels in float64, their pivot taken out again
-    void add_sums(double* sums) {
-      const double count = pixels;
-      for (int64_t c = t.begin; c < t.end; ++c) {
-        const double a = t.around[c], b = t.around[bands.pitch + c];
-        sums[c] += count * a + b;
-        sums[bands.channels + c] += count * a * a + 2 * a * b + t.around[2 * bands.pitch + c];
-      }
+    void keep_sums(double* sums) {
+      add_to_sums(t.around + t.begin, bands.pitch, pixels, t.end - t.begin, sums + t.begin,
+                  sums + bands.channels + t.begin);
       pixels = 0;
     }
   };
-
-  // The blocks' sums, in order.
-  void combine_sums() const {
-    const int64_t count = 2 * plan_.bands.channels;
-    zero(job_.epilogue.sums, count);
-    for (int64_t block = 0; block < plan_.tasks.blocks; ++block) {
-      for (int64_t i = 0; i < count; ++i) job_.epilogue.sums[i] += sums_[block * count + i];
-    }
-  }
 
   const GemmJob<T>& job_;
   const Plan<T> plan_;

@@ -1,10 +1,10 @@
 // C[i,j] = epilogue(sum_l A[l,i] * B[l,j]): the weight gradient, and @ with a transposed A.
 //
 // l runs over pixels in chunks that the shape fixes. For each chunk B is packed in panels of two
-// vectors: of the image's lines, which all taps of a window then share, or (one tap, or few
-// channels) of the windows themselves. A is packed in columns of a tile if enough panels use it. If
-// C is small, l is cut into splits, also fixed by the shape; each has a C of its own, and they are
-// added in order.
+// vectors: of the image's lines, which all taps of a window then share, or of the windows
+// themselves (one tap, or few channels). Windows of one pixel are packed by the first tile that
+// reads them. If C has few columns, l is cut into splits, also fixed by the shape; each has a C of
+// its own, and they are added in order.
 //
 // Error bound: as tile.h, c = 1; a chunk is summed in order, then the chunks, then the splits.
 #include "cpu/kernels/epilogue.h"
@@ -71,28 +71,31 @@ class Product {
 
     // Inlined into the caller's loop, the tiles' inner loops have fewer registers.
     __attribute__((noinline)) void run() {
-      const int64_t last = plan.units * (split + 1) / plan.splits;
-      int64_t unit = plan.units * split / plan.splits;
       bool accumulate = plan.splits == 1 && job.accumulate;
-      do {  // once even if there are no pixels: C is then 0
-        const int64_t end = least(unit + plan.chunk, last);
-        if (plan.packs_a) chunk.pack_a(unit * plan.unit, (end - unit) * plan.unit);
-        look_ahead(end, last);
+      for (int64_t i = 0; i < plan.chunks; ++i) {
+        const int64_t unit = first_unit(i), end = first_unit(i + 1);
+        look_ahead(i + 1);
         const int64_t panel_end = plan.panels * (column_group + 1) / plan.column_groups;
         for (int64_t panel = plan.panels * column_group / plan.column_groups; panel < panel_end;
              ++panel) {
           multiply_panel(unit, end, panel, accumulate);
         }
         accumulate = true;
-        unit = end;
-      } while (unit < last);
+      }
+    }
+
+    // of a chunk of the split
+    int64_t first_unit(int64_t i) const {
+      const int64_t begin = plan.units * split / plan.splits;
+      const int64_t end = plan.units * (split + 1) / plan.splits;
+      return begin + (end - begin) * i / plan.chunks;
     }
 
     // What the next chunk reads, over the steps of this one.
-    void look_ahead(int64_t unit, int64_t last) {
+    void look_ahead(int64_t i) {
       ahead_a = ahead_b = {};
-      if (unit >= last) return;
-      const int64_t end = least(unit + plan.chunk, last);
+      if (i >= plan.chunks) return;
+      const int64_t unit = first_unit(i), end = first_unit(i + 1);
       const int64_t panels = plan.panels / plan.column_groups;
       const int64_t steps = panels * plan.taps1 * plan.taps2 * chunk.tiles * plan.chunk * plan.unit;
       const Source<T>& s = job.b;
@@ -110,19 +113,29 @@ class Product {
       const int64_t width = vecs * kVw<T>, pixels = (end - unit) * plan.unit;
       ReduceTile<T> t;
       t.b = chunk.b;
+      t.pitch = width;
       t.step = plan.windowed ? job.b.mul2 : 1;
+      t.lda = job.a.s2;
       t.ldc = ldc;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = accumulate;
       t.ahead_a = ahead_a;
       t.ahead_b = ahead_b;
+      const Run whole = {0, 0, static_cast<int32_t>(pixels)};
       if (plan.windowed) {
         chunk.pack_lines(unit, end, column, columns, width);
-      } else {
-        chunk.runs[0] = {0, 0, static_cast<int32_t>(pixels)};
+      } else if (columns == kNr<T> && chunk.is_pixels()) {
+        // the first tile packs what it reads
+        t.b = chunk.pixel_of_b(unit) + column;
+        t.pitch = job.b.s2;
+        t.step = job.b.mul2;
+        t.copy = chunk.b;
         t.runs = chunk.runs;
-        t.run_count = 1;
+        t.run_count = chunk.find_pixel_runs(unit, pixels);
+      } else {
         chunk.pack_windows(unit, pixels, column, columns, width);
+        t.runs = &whole;
+        t.run_count = 1;
       }
       for (int64_t tap = 0; tap < plan.taps1 * plan.taps2; ++tap) {
         if (plan.windowed) {
@@ -131,11 +144,17 @@ class Product {
         }
         for (int64_t tile = 0; tile < chunk.tiles; ++tile) {
           const int64_t first = chunk.first_row(tile), rows = chunk.first_row(tile + 1) - first;
-          t.a =
-              plan.packs_a ? chunk.a + first * pixels : chunk.pixel_of_a(unit * plan.unit) + first;
-          t.lda = plan.packs_a ? rows : job.a.s2;
+          t.a = chunk.pixel_of_a(unit * plan.unit) + first;
           t.c = c + first * ldc + tap * plan.columns + column;
           reduce(static_cast<int>(rows), vecs, t);
+          if (t.copy) {
+            t.b = chunk.b;
+            t.pitch = width;
+            t.step = 1;
+            t.copy = nullptr;
+            t.runs = &whole;
+            t.run_count = 1;
+          }
         }
       }
       ahead_a = t.ahead_a;
@@ -203,7 +222,7 @@ class Product {
   const ReducePlan<T> plan_;
   const int threads_;
   T* partials_;    // (splits, groups, m, n)
-  char* buffers_;  // per thread: a, b, runs
+  char* buffers_;  // per thread: b, runs
 };
 
 }  // namespace

@@ -110,12 +110,14 @@ class Product {
       if (plan.lines_first || plan.staged || last_tile() == plan.tiles || a.mul1 * a.mul2 != 1) {
         return {};
       }
-      const int64_t window = (plan.taps.count1 - 1) * a.step1;
+      const bool one_line = a.h_end == 1;  // a matrix: its rows are the pixels of a line
+      const int64_t window = one_line ? 0 : (plan.taps.count1 - 1) * a.step1;
       const auto end_of = [&](int64_t tile) {
         const Cursor last(a, first_row(tile < plan.tiles ? tile : plan.tiles) - 1, job.m, false);
-        const int64_t h = last.i1 + a.off1 + (window > 0 ? window : 0);
-        const int64_t line = h < 0 ? 0 : h < a.h_end ? h + 1 : a.h_end;
-        return a.base + a.offset + last.i0 * a.s0 + line * a.s1;
+        const int64_t at = one_line ? last.i2 + a.off2 : last.i1 + a.off1;
+        const int64_t count = one_line ? a.w_end : a.h_end, next = at + (window > 0 ? window : 0);
+        const int64_t end = next < 0 ? 0 : next < count ? next + 1 : count;
+        return a.base + a.offset + last.i0 * a.s0 + end * (one_line ? a.s2 : a.s1);
       };
       const int64_t steps = (last_tile() - first_tile()) * plan.panels * job.groups * job.k;
       const Ahead next(end_of(last_tile()), end_of(last_tile() + plan.block), steps);
@@ -156,7 +158,14 @@ class Product {
       const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
       const int vecs = columns > kVw<T> ? 2 : 1;
       const int64_t channel = group * job.n + column;
-      double sums[kNr<T>] = {}, squares[kNr<T>] = {};
+      alignas(64) T around[3 * kNr<T>];
+      int64_t summed = 0;  // rows there
+      const int64_t channels = job.groups * job.n;
+      double* sums = product.sums_ + 2 * block * channels + channel;
+      if (e.sums) {
+        zero(sums, columns);
+        zero(sums + channels, columns);
+      }
       Tile<T> t;
       t.run = plan.taps.run;
       t.skip = group * job.a.group_stride;
@@ -170,8 +179,7 @@ class Product {
       t.residual = e.residual;
       t.c = job.c.base;
       t.act = e.act;
-      t.sums = e.sums ? sums : nullptr;
-      t.squares = squares;
+      t.around = e.sums ? around : nullptr;
       t.ahead = ahead;
       for (int64_t tile = first_tile(); tile < last_tile(); ++tile) {
         const TileRows<T> rows = table(tile);
@@ -179,13 +187,16 @@ class Product {
         t.taps = rows.taps;
         t.tap_count = tap_counts[tile - first_tile()];
         t.out = rows.out;
-        multiply(static_cast<int>(first_row(tile + 1) - first_row(tile)), vecs, t);
+        t.first = summed == 0;
+        const int64_t count = first_row(tile + 1) - first_row(tile);
+        multiply(static_cast<int>(count), vecs, t);
+        summed += count;
+        if (t.around && (summed >= kPivotRows || tile + 1 == last_tile())) {
+          add_to_sums(around, kNr<T>, summed, columns, sums, sums + channels);
+          summed = 0;
+        }
       }
       ahead = t.ahead;
-      if (!e.sums) return;
-      const int64_t channels = job.groups * job.n;
-      copy(product.sums_ + 2 * block * channels + channel, sums, columns);
-      copy(product.sums_ + (2 * block + 1) * channels + channel, squares, columns);
     }
   };
 

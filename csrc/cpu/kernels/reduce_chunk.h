@@ -1,5 +1,5 @@
-// What a tile of gemm_reduce.cpp reads: a chunk of pixels of A in columns of a tile, of B in panels
-// of two vectors, and the runs of pixels that a tap meets inside the image.
+// What a tile of gemm_reduce.cpp reads: a chunk of pixels of A where they lie, of B in panels of
+// two vectors, and the runs of pixels that a tap meets inside the image.
 #pragma once
 
 #include "cpu/kernels/gemm_parts.h"
@@ -31,7 +31,7 @@ struct ReduceChunk {
   const ReducePlan<T>& plan;
   int64_t group;
   int64_t tiles;  // of the rows of C
-  T *a, *b;
+  T* b;
   Run* runs;  // (taps, chunk + 1)
 
   ReduceChunk(const GemmJob<T>& job, const ReducePlan<T>& plan, int64_t group, char* buffer)
@@ -39,9 +39,8 @@ struct ReduceChunk {
         plan(plan),
         group(group),
         tiles(ceil_div(job.m, plan.columns > kVw<T> ? kMr : kMrNarrow)),
-        a(reinterpret_cast<T*>(buffer)),
-        b(reinterpret_cast<T*>(buffer + plan.packed_a)),
-        runs(reinterpret_cast<Run*>(buffer + plan.packed_a + plan.packed_b)) {}
+        b(reinterpret_cast<T*>(buffer)),
+        runs(reinterpret_cast<Run*>(buffer + plan.packed)) {}
 
   int64_t first_row(int64_t tile) const { return job.m * tile / tiles; }
 
@@ -50,21 +49,9 @@ struct ReduceChunk {
     return s.base + s.offset + group * s.group_stride + (s.first_row + pixel) * s.s2;
   }
 
-  // a: for each tile (pixels, rows of the tile)
-  void pack_a(int64_t pixel, int64_t count) {
-    const int64_t lda = job.a.s2;
-    const T* base = pixel_of_a(pixel);
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const int64_t first = first_row(tile), rows = first_row(tile + 1) - first;
-      T* dst = a + first * count;
-      for (int64_t i = 0; i < count; ++i) copy(dst + i * rows, base + i * lda + first, rows);
-    }
-  }
-
   // b (pixels, width): columns of the windows
   void pack_windows(int64_t pixel, int64_t count, int64_t column, int64_t columns, int64_t width) {
     if (job.b_by_k) {
-      if (is_pixels() && columns == width) return pack_pixels(pixel, count, column, width);
       return pack_piece(job, group, column, columns, pixel, count, width, b);
     }
     for (int64_t i = 0; i < count; i += kPackRows) {
@@ -114,30 +101,41 @@ struct ReduceChunk {
     return run - first;
   }
 
- private:
-  // Windows of one pixel, all inside the image.
+  // Whether windows are pixels inside the image: a tile then reads them where they lie.
   bool is_pixels() const {
     const Source<T>& s = job.b;
-    return job.n == s.run && s.off1 == 0 && s.off2 == 0 && (s.d1 - 1) * s.mul1 < s.h_end &&
-           (s.d2 - 1) * s.mul2 < s.w_end && !s.prologue.scale;
+    return job.b_by_k && !plan.windowed && job.n == s.run && s.off1 == 0 && s.off2 == 0 &&
+           (s.d1 - 1) * s.mul1 < s.h_end && (s.d2 - 1) * s.mul2 < s.w_end &&
+           (s.d1 == 1 || s.s1 == s.w_end * s.s2) &&
+           (s.d1 * s.d2 >= job.k || s.s0 == s.h_end * s.w_end * s.s2) && !s.prologue.scale;
   }
 
-  // b (pixels, width) for whole panels of such windows
-  void pack_pixels(int64_t pixel, int64_t count, int64_t column, int64_t width) {
+  const T* pixel_of_b(int64_t pixel) const {
+    const Source<T>& s = job.b;
+    const Cursor at(s, pixel, job.k, false);
+    return s.base + s.offset + group * s.group_stride + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 +
+           at.i2 * s.mul2 * s.s2;
+  }
+
+  // Runs of such pixels, a line each, in pixels of the image from the first one on.
+  int64_t find_pixel_runs(int64_t pixel, int64_t count) {
     const Source<T>& s = job.b;
     Cursor at(s, pixel, job.k, false);
-    const T* base = s.base + s.offset + group * s.group_stride + column;
-    T* dst = b;
-    while (count > 0) {
-      const T* from = base + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 + at.i2 * s.mul2 * s.s2;
-      const int64_t line = at.take(count);
-      for (int64_t i = 0; i < line; ++i, from += s.mul2 * s.s2, dst += width) {
-        for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
-      }
-      count -= line;
+    const auto place = [&] {
+      return (at.i0 * s.h_end + at.i1 * s.mul1) * s.w_end + at.i2 * s.mul2;
+    };
+    const int64_t first = place();
+    Run* run = runs;
+    for (int64_t done = 0; done < count; ++run) {
+      run->pixel = static_cast<int32_t>(done);
+      run->b_pixel = static_cast<int32_t>(place() - first);
+      run->count = static_cast<int32_t>(at.take(count - done));
+      done += run->count;
     }
+    return run - runs;
   }
 
+ private:
   // f(image, first and end line of its windows, place of unit `first`): the images of the chunk
   template <class F>
   void for_images(int64_t unit, int64_t end, F&& f) const {

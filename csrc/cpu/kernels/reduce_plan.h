@@ -9,12 +9,14 @@
 namespace fc::FC_ISA {
 namespace {
 
-constexpr int64_t kChunkPixels = 384;
+constexpr int64_t kChunkPixels = 392;
 // of a panel of B, for huge windows: chunks are made smaller
 constexpr uint64_t kPanelBytes = uint64_t{2} << 20;
 constexpr int64_t kWantedTasks = 16;
-// panels times taps of a task that make packing A worth its time
-constexpr int64_t kPackedUses = 8;
+// of a column group, where A and B stay in the third-level cache (kCachedBytes) or do not: reading
+// A again costs little there, and each group needs its own part of B only
+constexpr int64_t kCachedPanels = 1, kPanels = 4;
+constexpr int64_t kCachedBytes = int64_t{12} << 20;
 constexpr int64_t kMostSplits = 16;
 // of all splits' C together
 constexpr int64_t kSplitBytes = int64_t{16} << 20;
@@ -23,14 +25,13 @@ constexpr int64_t kNr = 2 * kVw<T>;
 
 template <class T>
 struct ReducePlan {
-  bool packs_a;
   bool windowed;                  // lines of the image are packed, not windows
   int64_t taps1, taps2, columns;  // windowed: taps and columns of each; else 1, 1, n
   int64_t unit, units;            // pixels cut as one: a line of windows if windowed
-  int64_t chunk;                  // units of a chunk
+  int64_t chunk, chunks;          // units of a chunk at most; chunks of a split
   int64_t panels, column_groups, splits;
-  int64_t partials;                  // workspace, bytes: shared ...
-  int64_t packed_a, packed_b, runs;  // ... and per thread
+  int64_t partials;      // workspace, bytes: shared ...
+  int64_t packed, runs;  // ... and per thread
 
   explicit ReducePlan(const GemmJob<T>& job) {
     const Source<T>& b = job.b;
@@ -41,19 +42,27 @@ struct ReducePlan {
     columns = windowed ? b.run : job.n;
     unit = windowed ? b.d2 : 1;
     units = ceil_div(job.k, unit);
-    chunk = most(1, least(kChunkPixels / unit, units));
     panels = ceil_div(columns, kNr<T>);
-    while (windowed && chunk > 1 && panel_pixels(b) * kNr<T> * sizeof(T) > kPanelBytes) chunk /= 2;
 
-    const int64_t chunks = ceil_div(units, chunk), c_bytes = job.groups * job.m * job.n * sizeof(T);
-    splits = least(least(chunks, kMostSplits), ceil_div(kWantedTasks, job.groups));
+    const int64_t bytes = job.groups * (job.m + columns) * job.k * sizeof(T);
+    const int64_t wanted = ceil_div(kWantedTasks, most(1, job.groups));
+    column_groups = ceil_div(panels, bytes <= kCachedBytes ? kCachedPanels : kPanels);
+    column_groups = least(most(column_groups, least(panels, 2)), wanted);
+    const int64_t c_bytes = job.groups * job.m * job.n * sizeof(T);
+    splits = 2 * column_groups < wanted ? ceil_div(wanted, column_groups) : 1;
+    splits = least(least(splits, kMostSplits), chunks_of(units));
     splits = most(1, least(splits, kSplitBytes / most(1, c_bytes)));
-    column_groups = least(panels, ceil_div(kWantedTasks, most(1, job.groups * splits)));
 
-    packs_a = taps1 * taps2 * panels / column_groups >= kPackedUses;
+    const int64_t of_split = ceil_div(units, splits);
+    chunks = chunks_of(of_split);
+    chunk = ceil_div(of_split, chunks);
+    while (windowed && chunk > 1 && panel_pixels(b) * kNr<T> * sizeof(T) > kPanelBytes) {
+      chunks *= 2;
+      chunk = ceil_div(of_split, chunks);
+    }
+
     partials = splits > 1 ? round_up(splits * c_bytes, kAlign) : 0;
-    packed_a = packs_a ? round_up(chunk * unit * job.m * sizeof(T), kAlign) : 0;
-    packed_b = round_up(panel_pixels(b) * kNr<T> * sizeof(T), kAlign);
+    packed = round_up(panel_pixels(b) * kNr<T> * sizeof(T), kAlign);
     runs = round_up(taps1 * taps2 * (chunk + 1) * sizeof(Run), kAlign);
   }
 
@@ -63,8 +72,12 @@ struct ReducePlan {
     const int64_t images = ceil_div(chunk, b.d1) + 1, window = (taps1 - 1) * b.step1 + 1;
     return least(chunk * b.mul1 + images * window, images * b.h_end) * b.w_end;
   }
+  // as nearly of kChunkPixels as equal ones can be
+  int64_t chunks_of(int64_t count) const {
+    return most(1, least(count, (count * unit + kChunkPixels / 2) / kChunkPixels));
+  }
   int64_t shared_bytes() const { return partials; }
-  int64_t thread_bytes() const { return packed_a + packed_b + runs; }
+  int64_t thread_bytes() const { return packed + runs; }
 };
 
 }  // namespace

@@ -21,23 +21,26 @@ struct ReduceTile {
   int64_t run_count = 0;
   const T* a;  // (pixels, lda), R of them used
   int64_t lda;
-  const T* b;    // (pixels of b, V * kVw)
-  int64_t step;  // between the pixels of b
+  const T* b;  // (pixels of b, pitch), V * kVw of them used
+  int64_t pitch;
+  int64_t step;       // between the pixels of b
+  T* copy = nullptr;  // (pixels, V * kVw) of what is read of b, for the tiles that follow; or null
   T* c;
   int64_t ldc;
   int64_t last;  // columns of the last vector
   bool accumulate;
 };
 
-template <class T, int R, int V>
+template <class T, int R, int V, bool kCopies>
 void reduce_tile(ReduceTile<T>& t) {
   Ahead ahead_a = t.ahead_a, ahead_b = t.ahead_b;
+  T* copy = t.copy;
   Vec<T> acc[R][V] = {};
   for (int64_t i = 0; i < t.run_count; ++i) {
     const Run& run = t.runs[i];
     const T* a = t.a + run.pixel * t.lda;
-    const T* b = t.b + int64_t{run.b_pixel} * V * kVw<T>;
-    const int64_t step = t.step * V * kVw<T>;
+    const T* b = t.b + run.b_pixel * t.pitch;
+    const int64_t step = t.step * t.pitch;
     for (int32_t q = 0; q < run.count; ++q) {
       Vec<T> column[V];
 #pragma GCC unroll 2
@@ -47,6 +50,14 @@ void reduce_tile(ReduceTile<T>& t) {
         const Vec<T> row = broadcast(a[r]);
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) acc[r][v] = madd<T>(row, column[v], acc[r][v]);
+      }
+      if constexpr (kCopies) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) {
+          __builtin_prefetch(b + 16 * step + v * kVw<T>);
+          store(copy + v * kVw<T>, column[v]);
+        }
+        copy += V * kVw<T>;
       }
       a += t.lda;
       ahead_a.fetch();
@@ -79,9 +90,9 @@ inline void reduce(int rows, int vecs, ReduceTile<T>& t) {
     if (rows < R) return reduce<T, R - 1>(rows, vecs, t);
   }
   if constexpr (R <= kMr) {
-    if (vecs == 2) return reduce_tile<T, R, 2>(t);
+    if (vecs == 2) return t.copy ? reduce_tile<T, R, 2, true>(t) : reduce_tile<T, R, 2, false>(t);
   }
-  reduce_tile<T, R, 1>(t);
+  reduce_tile<T, R, 1, false>(t);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "cpu/kernels/ahead.h"
 #include "cpu/kernels/finish.h"
+#include "cpu/kernels/pivot_sums.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -42,32 +43,10 @@ struct Tile {
   const T* residual;  // as out is to c
   const T* c;         // the result's base
   Activation act;
-  double* sums;     // (vecs * kVw) or null: += sums over the rows, before residual and activation
-  double* squares;  // (vecs * kVw)
+  // sums over the rows (pivot_sums.h), before residual and activation: (3, kNr) or null
+  T* around;
+  bool first;  // of the rows summed there
 };
-
-// Sums over the tile's rows around the first row: what is squared is the spread, so that float
-// rounding does not drown the variance of channels with a large mean.
-template <class T, int R>
-inline void add_sums(const Vec<T>* column, int stride, double* sums, double* squares) {
-  const Vec<T> pivot = column[0];
-  Vec<T> sum{}, square{};
-#pragma GCC unroll 16
-  for (int i = 1; i < R; ++i) {
-    const Vec<T> d = column[i * stride] - pivot;
-    sum += d;
-    square = madd<T>(d, d, square);
-  }
-  T p[kVw<T>], s[kVw<T>], q[kVw<T>];
-  store(p, pivot);
-  store(s, sum);
-  store(q, square);
-  for (int i = 0; i < kVw<T>; ++i) {
-    const double a = p[i], b = s[i];
-    sums[i] += R * a + b;
-    squares[i] += R * a * a + 2 * a * b + q[i];
-  }
-}
 
 template <class T, int R, int V>
 inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
@@ -80,12 +59,7 @@ inline void finish_tile(Vec<T> (&acc)[R][V], const Tile<T>& t) {
     }
   }
   scale_and_shift<T, R, V>(acc, t.scale, t.shift, last);
-  if (t.sums) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) {
-      add_sums<T, R>(&acc[0][v], V, t.sums + v * kVw<T>, t.squares + v * kVw<T>);
-    }
-  }
+  if (t.around) add_around<T, R, V>(acc, t.around, kNr<T>, t.first);
   finish_rows<T, R, V>(acc, t.out, t.column, t.residual, t.c, t.act, t.stream, last);
 }
 

@@ -215,6 +215,8 @@ class Convolution {
     const Plan<T>& plan;
     const int64_t column, columns, width;
     const T* m;
+    alignas(64) T around[3 * kNr<T>];
+    int64_t rows = 0;  // summed there
     double sums[kNr<T>] = {}, squares[kNr<T>] = {};
 
     Results(const Convolution& c, int64_t column, int64_t columns, const T* m, int64_t width)
@@ -233,6 +235,15 @@ class Convolution {
         transform(m + tile * width + v, place, y);
         store_some(count, y, out, v);
       }
+      rows += count;
+      if (rows >= kPivotRows) add_up();
+    }
+
+    void add_up() {
+      if (job.epilogue.sums && rows > 0) {
+        add_to_sums(around, kNr<T>, rows, columns, sums, squares);
+      }
+      rows = 0;
     }
 
     // The outputs that exist, one after another.
@@ -267,12 +278,13 @@ class Convolution {
       auto& acc = reinterpret_cast<Vec<T>(&)[R][1]>(y);
       scale_and_shift<T, R, 1>(acc, e.scale ? e.scale + channel : nullptr,
                                e.shift ? e.shift + channel : nullptr, part);
-      if (e.sums) add_sums<T, R>(&acc[0][0], 1, sums + v, squares + v);
+      if (e.sums) add_around<T, R, 1>(acc, around + v, kNr<T>, rows == 0);
       finish_rows<T, R, 1>(acc, out, channel, e.residual, job.c.base, e.act,
                            plan.stream && part.full(), part);
     }
 
-    void keep_sums(double* to) const {
+    void keep_sums(double* to) {
+      add_up();
       copy(to, sums, columns);
       copy(to + job.n, squares, columns);
     }
