@@ -196,3 +196,18 @@ def test_misuse_is_refused_by_name():
 @pytest.mark.parametrize("isa", cpu.isas())
 def test_other_instruction_sets(isa):
     run_again(__file__, isa)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("c", "k", "groups"), [(64, 40, 1), (70, 1, 1), (32, 14, 1), (200, 15, 1), (64, 40, 2)]
+)
+@pytest.mark.parametrize("size", [(5, 7), (30, 41), (1, 900)])
+def test_weight_gradient_of_single_pixels(size, c, k, groups, stride):
+    """The first tile packs what the others read; columns that fill no two vectors are packed
+    before."""
+    p = problem(2, size, c, k, (1, 1), (stride, stride), groups=groups)
+    x, gy = operands(p, "wgrad", np.float32, integers=True)
+    for algorithm in {"1x1", "implicit"} & set(cpu.conv2d_algorithms(p, "wgrad", np.float32)):
+        came = run(cpu, p, "wgrad", algorithm, x, gy)
+        np.testing.assert_array_equal(came, truth(p, "wgrad", x, gy))
