@@ -37,7 +37,7 @@ class Convolution {
 
   void run() {
     zero(zeros_, plan_.row);
-    if (!job_.packed_b) transform_all_weights(job_, const_cast<T*>(packed_));
+    if (plan_.packed > 0) transform_all_weights(job_, const_cast<T*>(packed_));
     plan_.alone ? run_blocks() : run_rounds();
     if (job_.epilogue.sums) {
       combine_block_sums(sums_, plan_.blocks, 2 * job_.n, job_.epilogue.sums);
@@ -53,7 +53,9 @@ class Convolution {
       for (int64_t block = begin; block < end; ++block) {
         const int64_t first = plan_.first_tile(block);
         transform_patches(first, plan_.first_tile(block + 1), first, v);
-        for (int64_t panel = 0; panel < plan_.panels; ++panel) multiply(block, panel, v, m);
+        for (int64_t panel = 0; panel < plan_.panels; ++panel) {
+          multiply(block, panel, panel_of(packed_, panel), v, m);
+        }
       }
       if (plan_.stream) stream_fence();
     });
@@ -70,14 +72,35 @@ class Convolution {
                [&](int64_t begin, int64_t end, int) {
                  transform_patches(first + begin, first + end, first, round_);
                });
-      parallel(plan_.panels * blocks, 1, threads_, [&](int64_t begin, int64_t end, int thread) {
-        T* m = reinterpret_cast<T*>(buffers_ + thread * plan_.thread_bytes());
+      // a panel's weights are transformed once for all blocks, unless there are too few panels
+      const int64_t parts =
+          plan_.by_panel ? least(blocks, ceil_div(2 * threads_, plan_.panels)) : blocks;
+      parallel(plan_.panels * parts, 1, threads_, [&](int64_t begin, int64_t end, int thread) {
+        char* buffer = buffers_ + thread * plan_.thread_bytes();
+        T* m = reinterpret_cast<T*>(buffer);
+        T* own = reinterpret_cast<T*>(buffer + plan_.m);
+        int64_t owned = -1;
         for (int64_t i = begin; i < end; ++i) {
-          const int64_t block = b0 + i % blocks;
-          multiply(block, i / blocks, round_ + (plan_.first_tile(block) - first) * plan_.row, m);
+          const int64_t panel = i / parts, part = i % parts;
+          if (plan_.by_panel && panel != owned) transform_panel(owned = panel, own);
+          const T* u = plan_.by_panel ? own : panel_of(packed_, panel);
+          for (int64_t block = b0 + blocks * part / parts; block < b0 + blocks * (part + 1) / parts;
+               ++block) {
+            multiply(block, panel, u, round_ + (plan_.first_tile(block) - first) * plan_.row, m);
+          }
         }
         if (plan_.stream) stream_fence();
       });
+    }
+  }
+
+  const T* panel_of(const T* packed, int64_t panel) const {
+    return packed + panel * Plan<T>::panel_elements(plan_.channels, kTileVecs);
+  }
+
+  void transform_panel(int64_t panel, T* to) const {
+    for (int64_t i = 0; i < ceil_div(plan_.channels, kPackChannels); ++i) {
+      transform_piece(job_, panel, i, to);
     }
   }
 
@@ -158,14 +181,13 @@ class Convolution {
     }
   }
 
-  // A panel of the outputs of a block. v: of its first tile.
-  void multiply(int64_t block, int64_t panel, const T* v, T* m) const {
+  // A panel of the outputs of a block. u: its weights; v: of the block's first tile.
+  void multiply(int64_t block, int64_t panel, const T* u, const T* v, T* m) const {
     const int64_t column = panel * kNr<T>;
     const int64_t columns = least(job_.n - column, kNr<T>);
     const int vecs = columns > kVw<T> ? 2 : 1;
     const int64_t width = vecs * kVw<T>, first = plan_.first_tile(block);
     const int64_t count = plan_.first_tile(block + 1) - first, parts = ceil_div(count, kMr);
-    const T* u = packed_ + kFrequencies * plan_.channels * column;
     const T* rows[kMr];
     T* out[kMr];
     const int32_t tap = 0;
@@ -177,7 +199,7 @@ class Convolution {
     t.out = out;
     t.last = kVw<T>;
     for (int f = 0; f < kFrequencies; ++f) {
-      t.b = u + f * plan_.channels * width;
+      t.b = u + f * frequency_stride<T>(plan_.channels, vecs);
       for (int64_t i = count * f / kFrequencies; i < count * (f + 1) / kFrequencies; ++i) {
         ask_for_outputs(plan_.place(job_, first + i), column, columns);
       }
@@ -297,7 +319,7 @@ class Convolution {
   const T* packed_;  // U
   double* sums_;     // (blocks, 2, n)
   T* round_;         // V of a round
-  char* buffers_;    // per thread: V of a block, M of a panel
+  char* buffers_;    // per thread: V of a block, M of a panel, U of one
 };
 
 template <class T>

@@ -42,6 +42,12 @@ struct TilePlace {
   int64_t lines, columns;    // outputs that exist, at most kOutputs
 };
 
+// Elements between the frequencies of a panel of U, which has so many vectors.
+template <class T>
+int64_t frequency_stride(int64_t channels, int64_t vectors) {
+  return channels * vectors * kVw<T> + kOffset / static_cast<int64_t>(sizeof(T));
+}
+
 template <class T>
 struct Plan {
   int64_t channels, row;  // inputs: their number, and elements from one patch of V to the next
@@ -50,12 +56,13 @@ struct Plan {
   bool alone;  // every thread transforms its own blocks; else all of them a round, then multiply
   int64_t blocks, block;         // in all; tiles of one, at most
   int64_t rounds, round_blocks;  // blocks of a round, at most
+  bool by_panel;                 // a thread transforms the weights of a panel when it comes to them
   bool stream;
   int64_t v_stride, m_stride;  // elements between frequencies
   // workspace, bytes: shared ...
   int64_t zeros, packed, sums, round;
   // ... and per thread
-  int64_t v, m;
+  int64_t v, m, panel;
 
   explicit Plan(const GemmJob<T>& job) {
     const Target<T>& c = job.c;
@@ -84,6 +91,7 @@ struct Plan {
     block = ceil_div(tiles, blocks);
     rounds = alone ? 1 : ceil_div(blocks * block, round_tiles);
     round_blocks = ceil_div(blocks, rounds);
+    by_panel = !alone && rounds == 1 && !job.packed_b;
     stream = streams_rows<T>(job.m * job.n, 1, c.base + c.offset, c.s0, c.s1, c.s2);
 
     const int64_t offset = kOffset / sizeof(T);
@@ -91,7 +99,8 @@ struct Plan {
     m_stride = block * kNr<T> + offset;
     const auto bytes = [](int64_t n) { return round_up(n * sizeof(T), kAlign); };
     zeros = bytes(row);
-    packed = job.packed_b ? 0 : bytes(elements(job));
+    packed = job.packed_b || by_panel ? 0 : bytes(elements(job));
+    panel = by_panel ? bytes(panel_elements(channels, kTileVecs)) : 0;
     sums = job.epilogue.sums ? round_up(blocks * 2 * job.n * sizeof(double), kAlign) : 0;
     v = bytes(kFrequencies * v_stride);
     m = bytes(kFrequencies * m_stride);
@@ -99,9 +108,12 @@ struct Plan {
     if (!alone) v = 0;
   }
 
+  static int64_t panel_elements(int64_t channels, int64_t vectors) {
+    return kFrequencies * frequency_stride<T>(channels, vectors);
+  }
   int64_t first_tile(int64_t block) const { return tiles * block / blocks; }
   int64_t shared_bytes() const { return zeros + packed + sums + round; }
-  int64_t thread_bytes() const { return v + m; }
+  int64_t thread_bytes() const { return v + m + panel; }
 
   TilePlace place(const GemmJob<T>& job, int64_t tile) const {
     const Source<T>& a = job.a;
@@ -116,9 +128,12 @@ struct Plan {
     return p;
   }
 
-  // Elements of U (panels, frequencies, channels, columns of the panel).
+  // Elements of U (panels, frequencies, channels, columns of the panel); the last panel may have
+  // one vector.
   static int64_t elements(const GemmJob<T>& job) {
-    return kFrequencies * job.a.run * round_up(job.n, kVw<T>);
+    const int64_t vectors = ceil_div(job.n, kVw<T>);
+    return vectors / kTileVecs * panel_elements(job.a.run, kTileVecs) +
+           vectors % kTileVecs * panel_elements(job.a.run, 1);
   }
 };
 
@@ -127,7 +142,7 @@ template <class T, int V>
 void transform_weights_of(const GemmJob<T>& job, int64_t column, int64_t columns, int64_t first,
                           int64_t count, T* panel) {
   constexpr int64_t kWidth = V * kVw<T>;
-  const int64_t channels = job.a.run;
+  const int64_t channels = job.a.run, stride = frequency_stride<T>(channels, V);
   alignas(64) T taps[kTaps][kTaps][kPackChannels * kWidth];
   for (int r = 0; r < kTaps; ++r) {
     for (int s = 0; s < kTaps; ++s) {
@@ -149,10 +164,44 @@ void transform_weights_of(const GemmJob<T>& job, int64_t column, int64_t columns
       Vec<T> points[kPoints];
       winograd::transform_weights<T>(window, points, Fused<T>());
       for (int p = 0; p < kPoints; ++p) {
-        store(panel + ((p * kPoints + j) * channels + first) * kWidth + i * kVw<T>, points[p]);
+        store(panel + (p * kPoints + j) * stride + first * kWidth + i * kVw<T>, points[p]);
       }
     }
   }
+  if (first + count < channels) return;
+  for (int f = 0; f < kFrequencies; ++f) {
+    zero(panel + f * stride + channels * kWidth, stride - channels * kWidth);
+  }
+}
+
+// The taps of a piece lie in many pages: they are asked for while the piece before is transformed.
+template <class T>
+void ask_for_taps(const GemmJob<T>& job, int64_t column, int64_t columns, int64_t first,
+                  int64_t count) {
+  constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
+  const Source<T>& b = job.b;
+  for (int64_t tap = 0; tap < kTaps * kTaps; ++tap) {
+    if (job.b_by_k) {
+      const T* row = b.base + b.offset + tap / kTaps * b.s0 + tap % kTaps * b.s1 + column;
+      for (int64_t i = first; i < first + count; ++i) {
+        for (int64_t j = 0; j < columns; j += kLine) __builtin_prefetch(row + i * b.s2 + j, 0, 2);
+      }
+    } else {
+      const T* row = b.base + b.offset + tap * job.a.run + first;
+      for (int64_t j = column; j < column + columns; ++j) __builtin_prefetch(row + j * b.s2, 0, 2);
+    }
+  }
+}
+
+// Of the kPackChannels channels of a piece, into their place in a panel.
+template <class T>
+void transform_piece(const GemmJob<T>& job, int64_t panel, int64_t piece, T* to) {
+  const int64_t column = panel * kNr<T>, columns = least(job.n - column, kNr<T>);
+  const int64_t first = piece * kPackChannels, count = least(job.a.run - first, kPackChannels);
+  const int64_t next = first + count;
+  ask_for_taps(job, column, columns, next, least(job.a.run - next, kPackChannels));
+  columns > kVw<T> ? transform_weights_of<T, 2>(job, column, columns, first, count, to)
+                   : transform_weights_of<T, 1>(job, column, columns, first, count, to);
 }
 
 template <class T>
@@ -161,12 +210,9 @@ void transform_all_weights(const GemmJob<T>& job, T* packed) {
   const int64_t panels = ceil_div(job.n, kNr<T>);
   parallel(panels * pieces, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t column = i / pieces * kNr<T>, first = i % pieces * kPackChannels;
-      const int64_t columns = least(job.n - column, kNr<T>);
-      const int64_t count = least(channels - first, kPackChannels);
-      T* panel = packed + kFrequencies * channels * column;
-      columns > kVw<T> ? transform_weights_of<T, 2>(job, column, columns, first, count, panel)
-                       : transform_weights_of<T, 1>(job, column, columns, first, count, panel);
+      const int64_t panel = i / pieces;
+      transform_piece(job, panel, i % pieces,
+                      packed + panel * Plan<T>::panel_elements(channels, kTileVecs));
     }
   });
 }
