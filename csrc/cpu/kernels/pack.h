@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/gemm.h"
+#include "cpu/kernels/cursor.h"
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/simd.h"
 
@@ -142,11 +143,35 @@ inline void transpose_4(const T* const* rows, int64_t count, int64_t width, T* d
   }
 }
 
+// dst (rows, width) = columns [column, column + width) of pixels; width: of whole vectors. Rows lie
+// further apart than the machine's own prefetching reaches.
+template <class T>
+void copy_pixels(const Source<T>& s, int64_t group, int64_t column, int64_t row, int64_t rows,
+                 int64_t width, T* dst) {
+  constexpr int64_t kAhead = 16, kLine = 64 / static_cast<int64_t>(sizeof(T));
+  const int64_t step = s.mul2 * s.s2;
+  Cursor at(s, row, row + rows, false);
+  while (rows > 0) {
+    const T* from = pixel_at(s, group, at) + column;
+    const int64_t line = at.take(rows);
+    for (int64_t i = 0; i < line; ++i, from += step, dst += width) {
+      if (i + kAhead < line) {
+        for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(from + kAhead * step + j);
+      }
+      for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
+    }
+    rows -= line;
+  }
+}
+
 // dst (count, width) = B[l0 + l, column + j], l < count, j < columns <= width; 0 beyond columns
 template <class T>
 void pack_piece(const GemmJob<T>& job, int64_t group, int64_t column, int64_t columns, int64_t l0,
                 int64_t count, int64_t width, T* dst) {
   if (job.b_by_k) {
+    if (columns == width && is_pixels(job.b, job.n)) {
+      return copy_pixels(job.b, group, column, l0, count, width, dst);
+    }
     const Slice<T> slice(job.b, column, columns);
     gather_slice(job.b, group, slice, l0, count, dst, width);
     if (columns == width) return;

@@ -101,20 +101,16 @@ struct ReduceChunk {
     return run - first;
   }
 
-  // Whether windows are pixels inside the image: a tile then reads them where they lie.
+  // Whether a tile may read pixels where they lie, by the number of the pixel.
   bool is_pixels() const {
     const Source<T>& s = job.b;
-    return job.b_by_k && !plan.windowed && job.n == s.run && s.off1 == 0 && s.off2 == 0 &&
-           (s.d1 - 1) * s.mul1 < s.h_end && (s.d2 - 1) * s.mul2 < s.w_end &&
+    return job.b_by_k && !plan.windowed && fc::FC_ISA::is_pixels(s, job.n) &&
            (s.d1 == 1 || s.s1 == s.w_end * s.s2) &&
-           (s.d1 * s.d2 >= job.k || s.s0 == s.h_end * s.w_end * s.s2) && !s.prologue.scale;
+           (s.d1 * s.d2 >= job.k || s.s0 == s.h_end * s.w_end * s.s2);
   }
 
   const T* pixel_of_b(int64_t pixel) const {
-    const Source<T>& s = job.b;
-    const Cursor at(s, pixel, job.k, false);
-    return s.base + s.offset + group * s.group_stride + at.i0 * s.s0 + at.i1 * s.mul1 * s.s1 +
-           at.i2 * s.mul2 * s.s2;
+    return pixel_at(job.b, group, Cursor(job.b, pixel, job.k, false));
   }
 
   // Runs of such pixels, a line each, in pixels of the image from the first one on.

@@ -2,55 +2,12 @@
 #pragma once
 
 #include "cpu/gemm.h"
+#include "cpu/kernels/cursor.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-// The row numbers of a Source or Target, walked without dividing. Rows are numbered (i0, i1, i2),
-// or (i1, i0, i2) if lines_first: the same line of all images, one image after another. Tiles of
-// small images then lie on few lines, and taps that fall outside the image are left out.
-struct Cursor {
-  int64_t d0, d1, d2, i0, i1, i2;
-  bool lines_first;
-
-  template <class Map>
-  Cursor(const Map& map, int64_t row, int64_t rows, bool lines_first)
-      : d1(map.d1), d2(map.d2), lines_first(lines_first) {
-    row += map.first_row;
-    i2 = row % d2;
-    row /= d2;
-    d0 = lines_first ? rows / (d1 * d2) : 1;
-    i0 = lines_first ? row % d0 : row / d1;
-    i1 = lines_first ? row / d0 : row % d1;
-  }
-
-  // Moves on by at most `rows` rows of one line, and says by how many.
-  int64_t take(int64_t rows) {
-    const int64_t left = d2 - i2;
-    if (rows < left) {
-      i2 += rows;
-      return rows;
-    }
-    next_line();
-    return left;
-  }
-
- private:
-  void next_line() {
-    i2 = 0;
-    if (lines_first) {
-      if (++i0 < d0) return;
-      i0 = 0;
-      ++i1;
-    } else {
-      if (++i1 < d1) return;
-      i1 = 0;
-      ++i0;
-    }
-  }
-};
 
 // The taps of a Source as the tile sees them. Few channels: the taps of a window line, neighbours
 // in memory, are one long run; where it crosses the image's border it is copied between zeros.
