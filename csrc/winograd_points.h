@@ -67,4 +67,34 @@ static inline FC_HOST_DEVICE void transform_output(const V (&m)[kPoints], V (&y)
   y[3] = fma(a2 * a, odd_a, fma(b2 * b, odd_b, m[5]));
 }
 
+// The gradient by the weights is the sum over tiles of G' [(B' d B) .* (A gy A')] G.
+
+// A
+template <class T, class V, class Fma>
+static inline FC_HOST_DEVICE void transform_gradient(const V (&y)[kOutputs], V (&m)[kPoints],
+                                                     Fma fma) {
+  constexpr T a = Points<T>::a, b = Points<T>::b, a2 = Points<T>::a2, b2 = Points<T>::b2;
+  m[0] = y[0];
+  const V even_a = fma(a2, y[2], y[0]), odd_a = a * fma(a2, y[3], y[1]);
+  m[1] = even_a + odd_a;
+  m[2] = even_a - odd_a;
+  const V even_b = fma(b2, y[2], y[0]), odd_b = b * fma(b2, y[3], y[1]);
+  m[3] = even_b + odd_b;
+  m[4] = even_b - odd_b;
+  m[5] = y[3];
+}
+
+// G'
+template <class T, class V, class Fma>
+static inline FC_HOST_DEVICE void transform_sums(const V (&u)[kPoints], V (&w)[kTaps], Fma fma) {
+  constexpr T a = Points<T>::a, b = Points<T>::b, a2 = Points<T>::a2, b2 = Points<T>::b2;
+  constexpr T at_0 = 1 / (a2 * b2), at_a = 1 / (2 * a2 * (a2 - b2)),
+              at_b = 1 / (2 * b2 * (b2 - a2));
+  const V even_a = u[1] + u[2], odd_a = u[1] - u[2];
+  const V even_b = u[3] + u[4], odd_b = u[3] - u[4];
+  w[0] = fma(at_0, u[0], fma(at_a, even_a, at_b * even_b));
+  w[1] = fma(a * at_a, odd_a, (b * at_b) * odd_b);
+  w[2] = fma(a2 * at_a, even_a, fma(b2 * at_b, even_b, u[5]));
+}
+
 }  // namespace fc::winograd

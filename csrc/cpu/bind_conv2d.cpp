@@ -16,7 +16,7 @@ Direction parse_direction(const std::string& name) {
   refuse("direction", "fwd, dgrad or wgrad", name);
 }
 
-Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p, Direction direction) {
+Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p) {
   if (name == "implicit") return Algorithm::kImplicit;
   if (name == "im2col") return Algorithm::kIm2col;
   if (name == "direct_depthwise" && p.groups == p.c && p.k == p.c) return Algorithm::kDepthwise;
@@ -26,9 +26,8 @@ Algorithm parse_algorithm(const std::string& name, const Conv2dProblem& p, Direc
       p.stride_w == 1 && p.p == p.h && p.q == p.w && p.pad_top == 0 && p.pad_left == 0) {
     return Algorithm::kMatrix;
   }
-  if (name == "winograd" && direction != Direction::kWgrad && p.r == 3 && p.s == 3 &&
-      p.groups == 1 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
-      p.dilation_w == 1) {
+  if (name == "winograd" && p.r == 3 && p.s == 3 && p.groups == 1 && p.stride_h == 1 &&
+      p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1) {
     return Algorithm::kWinograd;
   }
   refuse("algorithm", "one that fits the problem", name);
@@ -49,7 +48,7 @@ void bind_conv2d(py::module_& m) {
                                      const std::string& algorithm, int itemsize, bool packed) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
     const Direction d = parse_direction(direction);
-    const Algorithm a = parse_algorithm(algorithm, p, d);
+    const Algorithm a = parse_algorithm(algorithm, p);
     return with_float_size(itemsize, [&](auto zero) {
       return engine(zero).workspace(p, d, a, num_threads(), packed);
     });
@@ -58,14 +57,14 @@ void bind_conv2d(py::module_& m) {
   m.def("conv2d_packed_elements", [engine](const py::tuple& problem, const std::string& algorithm,
                                            int itemsize) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
-    const Algorithm a = parse_algorithm(algorithm, p, Direction::kFwd);
+    const Algorithm a = parse_algorithm(algorithm, p);
     return with_float_size(itemsize, [&](auto zero) { return engine(zero).packed_elements(p, a); });
   });
 
   m.def("conv2d_pack", [engine](const py::array& w, const py::tuple& problem,
                                 const std::string& algorithm, py::array packed) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
-    const Algorithm a = parse_algorithm(algorithm, p, Direction::kFwd);
+    const Algorithm a = parse_algorithm(algorithm, p);
     with_float_type(w, "conv2d_pack: w", [&](auto zero) {
       using T = decltype(zero);
       const T* wp = input<T>(w, "conv2d_pack: w", {p.k, p.r, p.s, p.cg()});
@@ -80,7 +79,7 @@ void bind_conv2d(py::module_& m) {
                           const py::object& workspace, const py::tuple& epilogue,
                           const py::object& prologue, const py::object& packed) {
     const Conv2dProblem p = parse_conv2d_problem(problem);
-    const Algorithm a = parse_algorithm(algorithm, p, Direction::kFwd);
+    const Algorithm a = parse_algorithm(algorithm, p);
     with_float_type(x, "conv2d_fwd: x", [&](auto zero) {
       using T = decltype(zero);
       const T* xp = input<T>(x, "conv2d_fwd: x", {p.n, p.h, p.w, p.c});
@@ -108,7 +107,7 @@ void bind_conv2d(py::module_& m) {
         [=](const py::array& gy, const py::array& w, py::array gx, const py::tuple& problem,
             const std::string& algorithm, const py::object& workspace) {
           const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p, Direction::kDgrad);
+          const Algorithm a = parse_algorithm(algorithm, p);
           with_float_type(gy, "conv2d_dgrad: gy", [&](auto zero) {
             using T = decltype(zero);
             const T* gyp = input<T>(gy, "conv2d_dgrad: gy", {p.n, p.p, p.q, p.k});
@@ -126,7 +125,7 @@ void bind_conv2d(py::module_& m) {
         [=](const py::array& x, const py::array& gy, py::array gw, const py::tuple& problem,
             const std::string& algorithm, const py::object& workspace, const py::object& prologue) {
           const Conv2dProblem p = parse_conv2d_problem(problem);
-          const Algorithm a = parse_algorithm(algorithm, p, Direction::kWgrad);
+          const Algorithm a = parse_algorithm(algorithm, p);
           with_float_type(x, "conv2d_wgrad: x", [&](auto zero) {
             using T = decltype(zero);
             const T* xp = input<T>(x, "conv2d_wgrad: x", {p.n, p.h, p.w, p.c});

@@ -65,7 +65,7 @@ def conv2d_algorithms(problem, direction, dtype, packed=False):
     "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image where
     it lies; "im2col": the same on columns in the workspace; "direct_depthwise": pixels where they
     lie, channel by channel; "staged_depthwise", "staged_grouped": rows copied first, for vectors
-    along the channels; "winograd": F(4x4, 3x3), forward and gradient by x, a quarter of the
+    along the channels; "winograd": F(4x4, 3x3), a quarter of the
     multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels), and an infinity or
     NaN makes its whole tile NaN. packed: a packed copy of w is kept.
     """
@@ -82,7 +82,7 @@ def _special(problem, direction):
     if _is_depthwise(problem):
         direct = problem.k == problem.c
         return ("direct_depthwise", "staged_depthwise") if direct else ("staged_depthwise",)
-    if winograd_fits(problem, direction):
+    if winograd_fits(problem):
         return ("winograd",)
     return ("staged_grouped",) if _is_grouped(problem) else ()
 

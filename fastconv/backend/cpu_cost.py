@@ -29,6 +29,8 @@ GATHERED = 5  # multiply-adds per cycle where the lanes of a group are gathered 
 PATCH = 300  # cycles to transform the inputs of a Winograd tile, per vector of channels
 OUTPUTS = 300  # the same for its outputs
 TAPS = 300  # cycles to transform 3x3 weights of a channel, per vector of filters
+SUMS = 150  # cycles to transform the sums of a filter into its taps, per vector of channels
+SUMS_ROUND, LONG_ROUND = 4 << 20, 10 << 20  # winograd_wgrad.cpp
 OWN_BYTES, ROUND_BYTES, OWN_BLOCKS = 640 << 10, 12 << 20, 16  # winograd_plan.h
 ROUND_ROWS, ROUND_TASKS = 4, 4
 WINDOW = 70  # cycles to copy the window of one pixel with few channels, for the weight gradient
@@ -134,6 +136,8 @@ def _winograd_blocks(tiles, channels, panels, itemsize, isa):
 
 def _winograd(p, direction, itemsize, isa, packed):
     """csrc/cpu/kernels/winograd.cpp"""
+    if direction == "wgrad":
+        return _winograd_wgrad(p, itemsize, isa)
     lanes, rows = VECTOR_BYTES[isa] // itemsize, ROWS[isa]
     tiles, channels, columns = winograd_sizes(p, direction)
     if not tiles:
@@ -147,6 +151,24 @@ def _winograd(p, direction, itemsize, isa, packed):
     weights = 0 if packed else channels * vectors * TAPS
     read = blocks * FREQUENCIES * channels * vectors * lanes * itemsize / BYTES_PER_CYCLE
     return products + transforms + weights + read
+
+
+def _winograd_wgrad(p, itemsize, isa):
+    """csrc/cpu/kernels/winograd_wgrad.cpp"""
+    lanes, rows = VECTOR_BYTES[isa] // itemsize, ROWS[isa]
+    tiles, channels, filters = winograd_sizes(p, "wgrad")
+    inputs, vectors = ceil(channels / lanes), ceil(filters / lanes)
+    panels, row_tiles = ceil(inputs / 2), ceil(filters / rows)
+    of_inputs, of_gradients = (
+        FREQUENCIES * tiles * n * lanes * itemsize for n in (inputs, vectors)
+    )
+    sums = FREQUENCIES * panels * 2 * lanes * row_tiles * rows * itemsize
+    rounds = ceil((of_inputs + of_gradients) / (SUMS_ROUND if sums <= SUMS_ROUND else LONG_ROUND))
+    products = FREQUENCIES * tiles * filters * inputs / FMA_PER_CYCLE
+    products += FREQUENCIES * rounds * row_tiles * panels * TILE
+    transforms = tiles * (inputs * PATCH + vectors * OUTPUTS) + filters * inputs * SUMS
+    moved = 2 * of_inputs + (2 + panels) * of_gradients + 2 * (rounds - 1) * sums
+    return products + transforms + moved / BYTES_PER_CYCLE
 
 
 def cost(

@@ -52,7 +52,7 @@ def _algorithms(problem, direction):
     if direction != "dgrad" and _is_stem(problem):
         fits.append("stem")
     fits += ["implicit", "im2col"]
-    if winograd_fits(problem, direction):
+    if direction != "wgrad" and winograd_fits(problem):
         fits.append("winograd")
     return tuple(fits)
 

@@ -14,15 +14,14 @@ FREQUENCIES = 36
 DEPTH = 2048  # channels
 
 
-def winograd_fits(p, direction):
-    """3x3, stride 1, no dilation, no groups; forward and gradient by x."""
-    plain = (p.r, p.s, p.groups, p.stride, p.dilation) == (3, 3, 1, (1, 1), (1, 1))
-    return plain and direction in ("fwd", "dgrad")
+def winograd_fits(p):
+    """3x3, stride 1, no dilation, no groups."""
+    return (p.r, p.s, p.groups, p.stride, p.dilation) == (3, 3, 1, (1, 1), (1, 1))
 
 
 def winograd_sizes(p, direction):
-    """(tiles of 4x4 outputs, input channels, output channels)."""
-    h, w, depth, columns = (p.p, p.q, p.c, p.k) if direction == "fwd" else (p.h, p.w, p.k, p.c)
+    """(tiles of 4x4 outputs, input channels, output channels); dgrad: gy is its input."""
+    h, w, depth, columns = (p.h, p.w, p.k, p.c) if direction == "dgrad" else (p.p, p.q, p.c, p.k)
     return p.n * ceil(h / 4) * ceil(w / 4), depth, columns
 
 

@@ -21,7 +21,7 @@ from tests.native.conv_rules import TILES, C, error_bound
 from tests.native.other_isas import run_again
 
 NAME = "winograd"
-DIRECTIONS = ("fwd", "dgrad")
+DIRECTIONS = ("fwd", "dgrad", "wgrad")
 TOLERANCE = 2e-5  # of a largest element: what rounding leaves of results of these sizes
 PROBLEMS = {
     "one_tile": problem(1, (4, 4), 8, 32, (3, 3), pad=SAME),
@@ -38,6 +38,7 @@ PROBLEMS = {
     "blocks_of_one_thread": problem(5, (53, 55), 6, 9, (3, 3), pad=SAME),
     "blocks_of_a_round": problem(2, (37, 43), 130, 17, (3, 3), pad=SAME),
     "several_rounds": problem(3, (30, 29), 1000, 3, (3, 3), pad=SAME),
+    "rounds_of_gradients": problem(2, (61, 64), 150, 33, (3, 3), pad=SAME),
     "empty_batch": problem(0, (5, 5), 3, 4, (3, 3)),
 }
 
@@ -99,8 +100,10 @@ def test_the_directions_are_adjoint(name):
     p = PROBLEMS[name]
     x, w = operands(p, "fwd", np.float64, integers=False)
     gy = operands(p, "dgrad", np.float64, integers=False)[0]
-    y, gx = winograd(p, "fwd", x, w), winograd(p, "dgrad", gy, w)
-    assert abs(np.vdot(y, gy) - np.vdot(gx, x)) <= 1e-12 * np.linalg.norm(y) * np.linalg.norm(gy)
+    y, gx, gw = winograd(p, "fwd", x, w), winograd(p, "dgrad", gy, w), winograd(p, "wgrad", x, gy)
+    rounding = 1e-12 * np.linalg.norm(y) * np.linalg.norm(gy)
+    assert abs(np.vdot(y, gy) - np.vdot(gx, x)) <= rounding
+    assert abs(np.vdot(y, gy) - np.vdot(gw, w)) <= rounding
 
 
 # ---- epilogue and prologue
@@ -165,6 +168,17 @@ def test_prologue_leaves_the_padding_zero(name, act):
     close(winograd(p, "fwd", x, w, prologue=prologue), expected)
 
 
+@pytest.mark.parametrize("act", ["identity", "relu", "gelu"])
+@pytest.mark.parametrize("name", ["asymmetric", "one_vector_left", "rounds_of_gradients"])
+def test_prologue_of_the_gradient_by_w(name, act):
+    p = PROBLEMS[name]
+    x, gy = operands(p, "wgrad", np.float32, integers=False)
+    scale, shift = vectors(np.float32, (p.c,), (p.c,))
+    prologue = Prologue(scale, shift, Activation(act))
+    expected = truth(p, "wgrad", x, gy, prologue=wide(prologue))
+    close(winograd(p, "wgrad", x, gy, prologue=prologue), expected)
+
+
 # ---- packed weights
 
 
@@ -215,14 +229,6 @@ def test_other_windows_are_refused(other):
     with pytest.raises(ValueError, match="algorithm"):
         cpu.conv2d_fwd(x, w, np.empty(other.y_shape, np.float32), other, NAME, None)
     assert NAME not in cpu.conv2d_algorithms(other, "fwd", np.dtype(np.float32))
-
-
-def test_the_gradient_by_w_has_none():
-    p = PROBLEMS["one_tile"]
-    assert NAME not in cpu.conv2d_algorithms(p, "wgrad", np.dtype(np.float32))
-    x, gy = operands(p, "wgrad", np.float32, integers=False)
-    with pytest.raises(ValueError, match="algorithm"):
-        cpu.conv2d_wgrad(x, gy, np.empty(p.w_shape, np.float32), p, NAME, None)
 
 
 def test_a_layer_uses_it_and_the_trace_says_so():

@@ -60,14 +60,19 @@ void depthwise(const GemmJob<T>& job, int threads, void* workspace) {
 }
 
 template <class T>
+GemmWay<T> winograd_way_of(const GemmJob<T>& job) {
+  return of<T>(job.a_by_k ? winograd_wgrad_way() : winograd_way());
+}
+
+template <class T>
 int64_t winograd_workspace(const GemmJob<T>& job, int threads) {
-  return is_empty(job) ? 0 : of<T>(winograd_way()).workspace(job, threads);
+  return is_empty(job) ? 0 : winograd_way_of(job).workspace(job, threads);
 }
 
 template <class T>
 void winograd(const GemmJob<T>& job, int threads, void* workspace) {
   if (is_empty(job)) return finish_empty(job);
-  of<T>(winograd_way()).product(job, threads, workspace);
+  winograd_way_of(job).product(job, threads, workspace);
 }
 
 template <class T>

@@ -60,6 +60,9 @@ GemmWays depthwise_wgrad_way();
 // channels, columns of the panel).
 GemmWays winograd_way();
 
+// winograd_wgrad.cpp: the same, a_by_k.
+GemmWays winograd_wgrad_way();
+
 // gemm_dots.cpp: few rows against a matrix whose rows also run along l, which is read once.
 bool is_dots(const GemmJob<float>& job);
 bool is_dots(const GemmJob<double>& job);

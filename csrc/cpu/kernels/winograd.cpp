@@ -12,12 +12,11 @@
 // Error bound: |y - y64| <= 8 * sqrt(L) * eps * the largest sum |a b| among the tile's outputs. A
 // sum over up to 512 channels is off by less than 3e-5 * rms(y); it grows with their root.
 #include "cpu/kernels/block_sums.h"
+#include "cpu/kernels/winograd_patch.h"
 #include "cpu/kernels/winograd_plan.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-constexpr int kTileOutputs = kOutputs * kOutputs;
 
 template <class T>
 class Convolution {
@@ -106,78 +105,19 @@ class Convolution {
 
   // V of the tiles [begin, end); that of tile `first` is at v.
   void transform_patches(int64_t begin, int64_t end, int64_t first, T* v) const {
-    Pixels next;
-    if (begin < end) find_pixels(plan_.place(job_, begin), next);
+    const Patches<T> patches(job_.a, zeros_);
+    TilePixels<T> next;
+    if (begin < end) patches.find(plan_.grid.place(job_.a, begin), next);
     for (int64_t tile = begin; tile < end; ++tile) {
-      const Pixels pixels = next;
-      if (tile + 1 < end) find_pixels(plan_.place(job_, tile + 1), next);
+      const TilePixels<T> pixels = next;
+      if (tile + 1 < end) patches.find(plan_.grid.place(job_.a, tile + 1), next);
       T* to = v + (tile - first) * plan_.row;
       const Part<T> last(plan_.channels - (plan_.row - kVw<T>));
       for (int64_t c = 0; c < plan_.row; c += kVw<T>) {
         next.ask(c);
-        transform_patch(pixels, c, c + kVw<T> < plan_.row ? Part<T>(kVw<T>) : last, to + c);
+        patches.transform(pixels, c, c + kVw<T> < plan_.row ? Part<T>(kVw<T>) : last, to + c,
+                          plan_.v_stride);
       }
-    }
-  }
-
-  // Of a patch: a pixel outside the image is zeros_.
-  struct Pixels {
-    const T* at[kPoints][kPoints];
-
-    // The caches fetch lines of memory ahead, patches are short pieces of many.
-    void ask(int64_t c) const {
-#pragma GCC unroll 6
-      for (int i = 0; i < kPoints; ++i) {
-#pragma GCC unroll 6
-        for (int j = kPoints - kOutputs; j < kPoints; ++j) __builtin_prefetch(at[i][j] + c);
-      }
-    }
-  };
-
-  void find_pixels(const TilePlace& place, Pixels& pixels) const {
-    const Source<T>& a = job_.a;
-    const T* image = a.base + a.offset + place.image * a.s0;
-    for (int i = 0; i < kPoints; ++i) {
-      const int64_t h = place.patch_h + i;
-      for (int j = 0; j < kPoints; ++j) {
-        const int64_t w = place.patch_w + j;
-        const bool inside = h >= 0 && h < a.h_end && w >= 0 && w < a.w_end;
-        pixels.at[i][j] = inside ? image + h * a.s1 + w * a.s2 : zeros_;
-      }
-    }
-  }
-
-  // The channels [c, c + part) of one patch.
-  void transform_patch(const Pixels& pixels, int64_t c, const Part<T>& part, T* v) const {
-    Vec<T> half[kPoints][kPoints];
-    for (int i = 0; i < kPoints; ++i) {
-      Vec<T> line[kPoints];
-      for (int j = 0; j < kPoints; ++j) {
-        line[j] = part.full() ? load(pixels.at[i][j] + c) : part.load(pixels.at[i][j] + c);
-      }
-      if (job_.a.prologue.scale) apply_to_line(pixels.at[i], c, part, line);
-      winograd::transform_input<T>(line, half[i], Fused<T>());
-    }
-    for (int j = 0; j < kPoints; ++j) {
-      Vec<T> column[kPoints], points[kPoints];
-      for (int i = 0; i < kPoints; ++i) column[i] = half[i][j];
-      winograd::transform_input<T>(column, points, Fused<T>());
-      for (int i = 0; i < kPoints; ++i) store(v + (i * kPoints + j) * plan_.v_stride, points[i]);
-    }
-  }
-
-  // The prologue, but for pixels outside the image: they stay 0.
-  void apply_to_line(const T* const (&pixels)[kPoints], int64_t c, const Part<T>& part,
-                     Vec<T> (&line)[kPoints]) const {
-    const Prologue<T>& prologue = job_.a.prologue;
-    const Vec<T> scale = part.load(prologue.scale + c), shift = part.load(prologue.shift + c);
-    for (Vec<T>& x : line) x = x * scale + shift;
-    alignas(64) T values[kPoints * kVw<T>];
-    __builtin_memcpy(values, line, sizeof values);
-    act_row(prologue.act, values, kPoints * kVw<T>);
-    __builtin_memcpy(line, values, sizeof values);
-    for (int j = 0; j < kPoints; ++j) {
-      if (pixels[j] == zeros_) line[j] = Vec<T>{};
     }
   }
 
@@ -201,7 +141,7 @@ class Convolution {
     for (int f = 0; f < kFrequencies; ++f) {
       t.b = u + f * frequency_stride<T>(plan_.channels, vecs);
       for (int64_t i = count * f / kFrequencies; i < count * (f + 1) / kFrequencies; ++i) {
-        ask_for_outputs(plan_.place(job_, first + i), column, columns);
+        ask_for_outputs(plan_.grid.place(job_.a, first + i), column, columns);
       }
       for (int64_t part = 0; part < parts; ++part) {
         const int64_t begin = count * part / parts, end = count * (part + 1) / parts;
@@ -213,7 +153,7 @@ class Convolution {
       }
     }
     Results results(*this, column, columns, m, width);
-    for (int64_t i = 0; i < count; ++i) results.finish(plan_.place(job_, first + i), i);
+    for (int64_t i = 0; i < count; ++i) results.finish(plan_.grid.place(job_.a, first + i), i);
     if (job_.epilogue.sums) results.keep_sums(sums_ + block * 2 * job_.n + column);
   }
 

@@ -6,16 +6,11 @@
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/stream.h"
 #include "cpu/kernels/tile.h"
+#include "cpu/kernels/winograd_patch.h"
 #include "cpu/parallel.h"
-#include "winograd_points.h"
 
 namespace fc::FC_ISA {
 namespace {
-
-using winograd::kFrequencies;
-using winograd::kOutputs;
-using winograd::kPoints;
-using winograd::kTaps;
 
 // V and M of a block that a thread has for itself: most of a second-level cache of 1 MB
 constexpr int64_t kOwnBytes = int64_t{640} << 10;
@@ -24,23 +19,8 @@ constexpr int64_t kRoundBytes = int64_t{12} << 20;
 constexpr int64_t kRoundBlock = 4 * kMr;  // tiles of a block in a round, at most
 constexpr int64_t kRoundTasks = 4;        // of a round, wanted
 constexpr int64_t kOwnBlocks = 16;        // for a thread each, or there is too little to share out
-constexpr int64_t kOffset = 64;  // bytes that keep frequencies in different sets of a cache
-
 // channels whose weights are transformed together: their taps lie in the first-level cache
 constexpr int64_t kPackChannels = 16;
-
-template <class T>
-struct Fused {
-  Vec<T> operator()(T a, Vec<T> b, Vec<T> c) const { return madd<T>(broadcast(a), b, c); }
-};
-
-// Where the 6 x 6 inputs and the 4 x 4 outputs of a tile lie. The gradient by x walks through its
-// windows backwards (step1, step2 = -1): the patch begins at the last tap.
-struct TilePlace {
-  int64_t image, h, w;       // of the first output
-  int64_t patch_h, patch_w;  // of the first input, perhaps outside
-  int64_t lines, columns;    // outputs that exist, at most kOutputs
-};
 
 // Elements between the frequencies of a panel of U, which has so many vectors.
 template <class T>
@@ -52,7 +32,8 @@ template <class T>
 struct Plan {
   int64_t channels, row;  // inputs: their number, and elements from one patch of V to the next
   int64_t panels, padded;
-  int64_t tiles_h, tiles_w, tiles;
+  TileGrid<T> grid;
+  int64_t tiles;
   bool alone;  // every thread transforms its own blocks; else all of them a round, then multiply
   int64_t blocks, block;         // in all; tiles of one, at most
   int64_t rounds, round_blocks;  // blocks of a round, at most
@@ -64,15 +45,13 @@ struct Plan {
   // ... and per thread
   int64_t v, m, panel;
 
-  explicit Plan(const GemmJob<T>& job) {
+  explicit Plan(const GemmJob<T>& job) : grid(job.m, job.c.d1, job.c.d2) {
     const Target<T>& c = job.c;
     channels = job.a.run;
     row = round_up(channels, kVw<T>);
     panels = ceil_div(job.n, kNr<T>);
     padded = round_up(job.n, kVw<T>);
-    tiles_h = ceil_div(c.d1, kOutputs);
-    tiles_w = ceil_div(c.d2, kOutputs);
-    tiles = job.m / (c.d1 * c.d2) * tiles_h * tiles_w;
+    tiles = grid.tiles;
 
     const int64_t v_bytes = kFrequencies * row * sizeof(T);
     const int64_t m_bytes = kFrequencies * kNr<T> * sizeof(T);
@@ -114,19 +93,6 @@ struct Plan {
   int64_t first_tile(int64_t block) const { return tiles * block / blocks; }
   int64_t shared_bytes() const { return zeros + packed + sums + round; }
   int64_t thread_bytes() const { return v + m + panel; }
-
-  TilePlace place(const GemmJob<T>& job, int64_t tile) const {
-    const Source<T>& a = job.a;
-    TilePlace p;
-    p.w = tile % tiles_w * kOutputs;
-    p.h = tile / tiles_w % tiles_h * kOutputs;
-    p.image = tile / tiles_w / tiles_h;
-    p.patch_h = p.h + a.off1 - (a.step1 < 0 ? kTaps - 1 : 0);
-    p.patch_w = p.w + a.off2 - (a.step2 < 0 ? kTaps - 1 : 0);
-    p.lines = least(job.c.d1 - p.h, kOutputs);
-    p.columns = least(job.c.d2 - p.w, kOutputs);
-    return p;
-  }
 
   // Elements of U (panels, frequencies, channels, columns of the panel); the last panel may have
   // one vector.
