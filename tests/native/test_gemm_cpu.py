@@ -18,8 +18,11 @@ TRANSPOSITIONS = [(False, False), (False, True), (True, False), (True, True)]
 SIZES = [  # m, n, k
     (1, 1, 1),
     (1, 130, 300),
-    (4, 33, 1025),  # the last that is computed as dot products
-    (5, 33, 1025),
+    (4, 33, 1025),
+    (8, 700, 33),
+    (9, 512, 8),
+    (16, 1030, 19),  # the last that is computed as dot products, or as combinations of rows
+    (17, 1030, 19),
     (14, 32, 256),
     (113, 257, 129),
     (40, 7, 4500),  # k in chunks
@@ -71,19 +74,20 @@ def test_exact_on_integers_bounded_on_reals_same_bits_for_threads(size, trans, d
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("trans_b", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_epilogue(size, dtype):
+def test_epilogue(size, trans_b, dtype):
     m, n, _ = size
-    a, b = operands(*size, False, True, dtype, integers=True)
+    a, b = operands(*size, False, trans_b, dtype, integers=True)
     rng = np.random.default_rng(6)
     scale, shift, residual = (rng.integers(-3, 4, s).astype(dtype) for s in ((n,), (n,), (m, n)))
     sums = np.full((2, n), np.nan)
     epilogue = Epilogue(scale, shift, residual, Activation("relu"), sums)
-    before = wide(a, b, False, True) * scale + shift
-    came = run(a, b, False, True, epilogue)
+    before = wide(a, b, False, trans_b) * scale + shift
+    came = run(a, b, False, trans_b, epilogue)
     np.testing.assert_array_equal(came, np.maximum(before + residual, 0))
     np.testing.assert_array_equal(sums, [before.sum(0), (before**2).sum(0)])
-    came = run(a, b, False, True, epilogue._replace(sums=None))
+    came = run(a, b, False, trans_b, epilogue._replace(sums=None))
     np.testing.assert_array_equal(came, np.maximum(before + residual, 0))
 
 

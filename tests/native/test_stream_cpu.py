@@ -43,19 +43,21 @@ def filled(shape, dtype, seed):
 
 
 def results(p, dtype):
-    """Forward with everything that an epilogue has, and the gradient by x, by every algorithm."""
+    """Forward with everything that an epilogue has, and both gradients, by every algorithm."""
     x, w, gy = (filled(s, dtype, i) for i, s in enumerate((p.x_shape, p.w_shape, p.y_shape)))
     scale, shift = filled(p.k, dtype, 3), filled(p.k, dtype, 4)
     came = []
-    for direction, of in (("fwd", p.y_shape), ("dgrad", p.x_shape)):
+    for direction, of in (("fwd", p.y_shape), ("dgrad", p.x_shape), ("wgrad", p.w_shape)):
         for algorithm in cpu.conv2d_algorithms(p, direction, dtype):
             bytes_needed = cpu.conv2d_workspace(p, direction, algorithm, dtype)
             workspace, out = cpu.empty(bytes_needed, np.dtype("u1")), filled(of, dtype, 5)
             if direction == "fwd":
                 epilogue = Epilogue(scale, shift, gy)
                 cpu.conv2d_fwd(x, w, out, p, algorithm, workspace, epilogue)
-            else:
+            elif direction == "dgrad":
                 cpu.conv2d_dgrad(gy, w, out, p, algorithm, workspace)
+            else:
+                cpu.conv2d_wgrad(x, gy, out, p, algorithm, workspace)
             came.append(out)
     return came
 

@@ -27,7 +27,7 @@ template <class T>
 int64_t workspace(const GemmJob<T>& job, int threads) {
   if (is_empty(job)) return 0;
   if (job.a_by_k) return of<T>(reduce_way()).workspace(job, threads);
-  return is_dots(job) ? 0 : of<T>(rows_way()).workspace(job, threads);
+  return is_dots(job) || is_combination(job) ? 0 : of<T>(rows_way()).workspace(job, threads);
 }
 
 template <class T>
@@ -40,6 +40,7 @@ void run(const GemmJob<T>& job, int threads, void* workspace) {
   if (is_empty(job)) return finish_empty(job);
   if (job.a_by_k) return of<T>(reduce_way()).product(job, threads, workspace);
   if (is_dots(job)) return dots_product(job);
+  if (is_combination(job)) return combine_product(job);
   of<T>(rows_way()).product(job, threads, workspace);
 }
 

@@ -1,20 +1,16 @@
 // C[i,j] = epilogue(dot(A[i], B[j])): few rows of A, e.g. a linear layer on few images.
 //
-// Packing B would cost more than multiplying by it. Here vectors run along l, in tiles of R rows of
+// Vectors run along l, in tiles of R rows of
 // A x J rows of B, and B is read once for each R rows of A.
 //
 // Error bound: as tile.h, c = 1; each lane sums in order, then the lanes.
-#include "cpu/kernels/epilogue.h"
-#include "cpu/kernels/gemm_parts.h"
-#include "cpu/kernels/pack.h"
+#include "cpu/kernels/few_rows.h"
 #include "cpu/kernels/partial.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
 namespace {
 
-// up to so many rows; more are worth packing B for
-constexpr int64_t kDotRows = 16;
 // rows of A and B in registers: 8 x 3 sums
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kR = 8;
@@ -27,9 +23,7 @@ constexpr int64_t kTaskColumns = 16 * kJ;
 
 template <class T>
 bool fits(const GemmJob<T>& job) {
-  return job.m <= kDotRows && job.groups == 1 && !job.a_by_k && !job.b_by_k && job.k > 0 &&
-         job.a.d1 == 1 && job.a.s1 == 0 && job.c.d1 == 1 && !job.a.prologue.scale &&
-         !job.epilogue.sums && !job.packed_b;
+  return has_few_rows(job) && !job.b_by_k;
 }
 
 // out[i*ld + j] = dot(a + i*lda, b + j*ldb)
@@ -87,7 +81,6 @@ void dot_rows(int64_t rows, const T* a, int64_t lda, const T* b, int64_t ldb, in
 template <class T>
 void product(const GemmJob<T>& job) {
   const Source<T>&a = job.a, &b = job.b;
-  const Epilogue<T>& e = job.epilogue;
   const T *a0 = a.base + a.offset + a.first_row * a.s2, *b0 = b.base + b.offset;
   const int64_t blocks = ceil_div(job.m, kR), tasks = ceil_div(job.n, kTaskColumns);
   parallel(tasks, grain_for(job.m * kTaskColumns * job.k / kVw<T>),
@@ -95,7 +88,7 @@ void product(const GemmJob<T>& job) {
              for (int64_t task = begin; task < end; ++task) {
                const int64_t first = task * kTaskColumns;
                const int64_t count = job.n - first < kTaskColumns ? job.n - first : kTaskColumns;
-               T v[kDotRows * kTaskColumns];
+               T v[kFewRows * kTaskColumns];
                for (int64_t j = 0; j < count; j += kJ) {
                  const int64_t columns = count - j < kJ ? count - j : kJ;
                  for (int64_t block = 0; block < blocks; ++block) {
@@ -105,16 +98,7 @@ void product(const GemmJob<T>& job) {
                                v + i * kTaskColumns + j, kTaskColumns);
                  }
                }
-               for (int64_t i = 0; i < job.m; ++i) {
-                 T* row = v + i * kTaskColumns;
-                 T* c = job.c.base + job.c.offset + (job.c.first_row + i) * job.c.s2 + first;
-                 if (job.accumulate) affine_row<T>(row, count, nullptr, nullptr, c);
-                 affine_row(row, count, e.scale ? e.scale + first : nullptr,
-                            e.shift ? e.shift + first : nullptr,
-                            e.residual ? e.residual + (c - job.c.base) : nullptr);
-                 act_row(e.act, row, count);
-                 copy(c, row, count);
-               }
+               finish_few_rows(job, first, count, v, kTaskColumns);
              }
            });
 }

@@ -69,4 +69,10 @@ bool is_dots(const GemmJob<double>& job);
 void dots_product(const GemmJob<float>& job);
 void dots_product(const GemmJob<double>& job);
 
+// gemm_combine.cpp: the same, where its rows are l.
+bool is_combination(const GemmJob<float>& job);
+bool is_combination(const GemmJob<double>& job);
+void combine_product(const GemmJob<float>& job);
+void combine_product(const GemmJob<double>& job);
+
 }  // namespace fc::FC_ISA

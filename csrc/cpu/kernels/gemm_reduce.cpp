@@ -36,6 +36,7 @@ class Product {
       for (int64_t task = begin; task < end; ++task) {
         Task(*this, task, buffers_ + thread * plan_.thread_bytes()).run();
       }
+      if (plan_.stream) stream_fence();
     });
     if (plan_.splits > 1) combine();
     const Epilogue<T>& e = job_.epilogue;
@@ -119,6 +120,7 @@ class Product {
       t.ldc = ldc;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = accumulate;
+      t.stream = plan.stream;
       t.ahead_a = ahead_a;
       t.ahead_b = ahead_b;
       const Run whole = {0, 0, static_cast<int32_t>(pixels)};

@@ -30,6 +30,7 @@ struct ReducePlan {
   int64_t unit, units;            // pixels cut as one: a line of windows if windowed
   int64_t chunk, chunks;          // units of a chunk at most; chunks of a split
   int64_t panels, column_groups, splits;
+  bool stream;           // C is written past the caches
   int64_t partials;      // workspace, bytes: shared ...
   int64_t packed, runs;  // ... and per thread
 
@@ -61,6 +62,10 @@ struct ReducePlan {
       chunk = ceil_div(of_split, chunks);
     }
 
+    const Target<T>& c = job.c;
+    stream =
+        splits * chunks == 1 && !job.accumulate && columns % kNr<T> == 0 &&
+        streams_rows<T>(job.groups * job.m * job.n, 2, c.base + c.offset, c.group_stride, c.s2);
     partials = splits > 1 ? round_up(splits * c_bytes, kAlign) : 0;
     packed = round_up(panel_pixels(b) * kNr<T> * sizeof(T), kAlign);
     runs = round_up(taps1 * taps2 * (chunk + 1) * sizeof(Run), kAlign);

@@ -5,6 +5,7 @@
 #include "cpu/kernels/ahead.h"
 #include "cpu/kernels/partial.h"
 #include "cpu/kernels/simd.h"
+#include "cpu/kernels/stream.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -29,6 +30,7 @@ struct ReduceTile {
   int64_t ldc;
   int64_t last;  // columns of the last vector
   bool accumulate;
+  bool stream = false;  // write past the caches
 };
 
 template <class T, int R, int V, bool kCopies>
@@ -75,7 +77,7 @@ void reduce_tile(ReduceTile<T>& t) {
     for (int v = 0; v < V; ++v) {
       if (v < V - 1 || last.full()) {
         if (t.accumulate) acc[r][v] += load(c + v * kVw<T>);
-        store(c + v * kVw<T>, acc[r][v]);
+        t.stream ? stream_vector<T>(c + v * kVw<T>, acc[r][v]) : store(c + v * kVw<T>, acc[r][v]);
       } else {
         if (t.accumulate) acc[r][v] += last.load(c + v * kVw<T>);
         last.store(c + v * kVw<T>, acc[r][v]);
