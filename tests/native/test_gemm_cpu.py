@@ -30,6 +30,7 @@ SIZES = [  # m, n, k
     (0, 5, 3),
     (5, 0, 3),
 ]
+LARGE_B = (30, 1030, 4200)  # too large to be packed as a whole
 
 
 def operands(m, n, k, trans_a, trans_b, dtype, integers):
@@ -56,7 +57,7 @@ def wide(a, b, trans_a, trans_b):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("trans", TRANSPOSITIONS)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, LARGE_B])
 def test_exact_on_integers_bounded_on_reals_same_bits_for_threads(size, trans, dtype, threads):
     exact = operands(*size, *trans, dtype, integers=True)
     real = operands(*size, *trans, dtype, integers=False)

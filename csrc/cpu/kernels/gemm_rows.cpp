@@ -30,11 +30,13 @@ class Product {
 
   void run() {
     zero(zeros_, plan_.zeros / static_cast<int64_t>(sizeof(T)));
-    if (!job_.packed_b) pack(job_, const_cast<T*>(packed_));
-    const int64_t tasks = plan_.tasks(job_.groups);
+    if (plan_.packed > 0) pack(job_, const_cast<T*>(packed_));
+    const int64_t all_panels = job_.groups * plan_.panels;
+    const int64_t tasks = plan_.by_panel ? all_panels : plan_.blocks * all_panels;
     const int64_t cost = plan_.block * kMr * job_.k * kTileVecs;
     parallel(tasks, grain_for(cost), threads_, [&](int64_t begin, int64_t end, int thread) {
-      Worker(*this, thread).run(begin, end);
+      Worker worker(*this, thread);
+      plan_.by_panel ? worker.run_panels(begin, end) : worker.run(begin, end);
       if (plan_.stream) stream_fence();
     });
     if (job_.epilogue.sums) {
@@ -62,7 +64,23 @@ class Product {
       const int64_t per_block = job.groups * plan.panels;
       for (int64_t task = begin; task < end; ++task) {
         if (task / per_block != block) enter(task / per_block);
-        multiply_panel(task % per_block / plan.panels, task % plan.panels);
+        const int64_t group = task % per_block / plan.panels, panel = task % plan.panels;
+        const T* b = product.packed_ + (group * plan.padded + panel * kNr<T>)*job.k;
+        multiply_panel(group, panel, b);
+      }
+    }
+
+    void run_panels(int64_t begin, int64_t end) {
+      T* own = reinterpret_cast<T*>(buffer + plan.thread_bytes() - plan.panel);
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t group = task / plan.panels, panel = task % plan.panels;
+        for (int64_t piece = 0; piece < ceil_div(job.k, kPackRows); ++piece) {
+          pack_rows(job, group, panel, piece, own);
+        }
+        for (int64_t i = 0; i < plan.blocks; ++i) {
+          enter(i);
+          multiply_panel(group, panel, own);
+        }
       }
     }
 
@@ -107,7 +125,8 @@ class Product {
     // What the next block reads of A and this one does not, over the steps of this block.
     Ahead next_block() const {
       const Source<T>& a = job.a;
-      if (plan.lines_first || plan.staged || last_tile() == plan.tiles || a.mul1 * a.mul2 != 1) {
+      if (plan.by_panel || plan.lines_first || plan.staged || last_tile() == plan.tiles ||
+          a.mul1 * a.mul2 != 1) {
         return {};
       }
       const bool one_line = a.h_end == 1;  // a matrix: its rows are the pixels of a line
@@ -152,7 +171,7 @@ class Product {
       return staged;
     }
 
-    void multiply_panel(int64_t group, int64_t panel) {
+    void multiply_panel(int64_t group, int64_t panel, const T* b) {
       const Epilogue<T>& e = job.epilogue;
       const int64_t column = panel * kNr<T>;
       const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
@@ -169,7 +188,7 @@ class Product {
       Tile<T> t;
       t.run = plan.taps.run;
       t.skip = group * job.a.group_stride;
-      t.b = product.packed_ + (group * plan.padded + column) * job.k;
+      t.b = b;
       t.column = group * job.c.group_stride + column;
       t.last = columns - (vecs - 1) * kVw<T>;
       t.accumulate = job.accumulate;

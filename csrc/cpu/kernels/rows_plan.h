@@ -16,9 +16,21 @@ constexpr int64_t kBlockBytes = int64_t{256} << 10;
 constexpr int64_t kBlockTiles = 16;
 // blocks are made smaller until there are so many tasks
 constexpr int64_t kWantedTasks = 64;
+// of B packed as a whole, in the third-level cache: more is packed panel by panel where it is used
+constexpr int64_t kPackedBytes = int64_t{16} << 20;
+
 template <class T>
 int64_t packed_elements(const GemmJob<T>& job) {
   return job.groups * job.k * round_up(job.n, kVw<T>);
+}
+
+// kPackRows rows of a panel, into their place in it
+template <class T>
+void pack_rows(const GemmJob<T>& job, int64_t group, int64_t panel, int64_t piece, T* to) {
+  const int64_t column = panel * kNr<T>, columns = least(job.n - column, kNr<T>);
+  const int64_t width = columns > kVw<T> ? kNr<T> : kVw<T>;
+  const int64_t l0 = piece * kPackRows, count = least(job.k - l0, kPackRows);
+  pack_piece(job, group, column, columns, l0, count, width, to + l0 * width);
 }
 
 template <class T>
@@ -26,12 +38,8 @@ void pack(const GemmJob<T>& job, T* packed) {
   const int64_t padded = round_up(job.n, kVw<T>), panels = ceil_div(job.n, kNr<T>);
   const int64_t pieces = ceil_div(job.k, kPackRows);
   const auto pack_panel = [&](int64_t group, int64_t panel, int64_t piece) {
-    const int64_t column = panel * kNr<T>, l0 = piece * kPackRows;
-    const int64_t columns = job.n - column < kNr<T> ? job.n - column : kNr<T>;
-    const int64_t width = columns > kVw<T> ? kNr<T> : kVw<T>;
-    const int64_t count = job.k - l0 < kPackRows ? job.k - l0 : kPackRows;
-    T* dst = packed + (group * padded + column) * job.k + l0 * width;
-    pack_piece(job, group, column, columns, l0, count, width, dst);
+    T* to = packed + (group * padded + panel * kNr<T>)*job.k;
+    pack_rows(job, group, panel, piece, to);
   };
   // B by k: rows are read along; else columns are
   parallel(job.groups * pieces * panels, grain_for(kPackRows * kNr<T>),
@@ -51,6 +59,7 @@ struct Plan {
   Taps<T> taps;
   int64_t tiles, block, blocks;  // tiles: all, of a block at most; blocks
   int64_t panels, padded;        // of a group: panels, columns with those that fill the last vector
+  bool by_panel;                 // a thread packs a panel, then multiplies all blocks by it
   bool lines_first;
   bool stream;     // C is written past the caches
   bool staged;     // A goes through the prologue, into a buffer of the block's lines
@@ -58,7 +67,7 @@ struct Plan {
   // workspace, bytes: shared ...
   int64_t zeros, packed, sums;
   // ... and per thread
-  int64_t table, border, stage;
+  int64_t table, border, stage, panel;
 
   explicit Plan(const GemmJob<T>& job) : taps(job.a, job.k) {
     const Source<T>& a = job.a;
@@ -89,6 +98,9 @@ struct Plan {
     const auto bytes = [](int64_t n) { return round_up(n, kAlign); };
     zeros = bytes(((job.groups - 1) * a.group_stride + taps.run) * sizeof(T));
     packed = job.packed_b ? 0 : bytes(packed_elements(job) * sizeof(T));
+    by_panel = packed > kPackedBytes;
+    panel = by_panel ? bytes(job.k * kNr<T> * sizeof(T)) : 0;
+    if (by_panel) packed = 0;
     sums = job.epilogue.sums ? bytes(blocks * 2 * job.groups * job.n * sizeof(double)) : 0;
     table = bytes(taps.count() * kMr * sizeof(T*)) + bytes(taps.count() * sizeof(int32_t)) +
             bytes(kMr * sizeof(T*));
@@ -106,9 +118,8 @@ struct Plan {
     stage = bytes(pixels * a.s2 * sizeof(T));
   }
 
-  int64_t tasks(int64_t groups) const { return blocks * groups * panels; }
   int64_t shared_bytes() const { return zeros + packed + sums; }
-  int64_t thread_bytes() const { return block * (table + border) + stage; }
+  int64_t thread_bytes() const { return block * (table + border) + stage + panel; }
 };
 
 }  // namespace
