@@ -47,11 +47,15 @@ inline void finish_rows(Vec<T> (&acc)[R][V], T* const* out, int64_t column, cons
       for (int v = 0; v < V; ++v) acc[i][v] += load_part<T, V>(from, v, last);
     }
   }
-  if (act.code == kRelu) {
+  if (act.code == kRelu || act.code == kRelu6) {
+    const Vec<T> six = broadcast<T>(6);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) acc[i][v] = acc[i][v] < 0 ? Vec<T>{} : acc[i][v];
+      for (int v = 0; v < V; ++v) {
+        acc[i][v] = acc[i][v] < 0 ? Vec<T>{} : acc[i][v];
+        if (act.code == kRelu6) acc[i][v] = acc[i][v] > six ? six : acc[i][v];
+      }
     }
   } else if (act.code != kIdentity) {
     alignas(64) T block[R * V * kVw<T>];
