@@ -14,8 +14,10 @@ constexpr int64_t kFewRows = 16;
 
 template <class T>
 bool has_few_rows(const GemmJob<T>& job) {
+  const Target<T>& c = job.c;  // its rows at equal distances, whatever the image
+  const bool even = c.d1 == 1 && (c.first_row + job.m <= c.d2 || c.s0 == c.d2 * c.s2);
   return job.m <= kFewRows && job.groups == 1 && !job.a_by_k && job.k > 0 && job.a.d1 == 1 &&
-         job.a.s1 == 0 && job.c.d1 == 1 && !job.a.prologue.scale && !job.packed_b;
+         job.a.s1 == 0 && even && !job.a.prologue.scale && !job.packed_b;
 }
 
 // The epilogue on the columns [first, first + count) of all rows, v (m, ld), and storing them.

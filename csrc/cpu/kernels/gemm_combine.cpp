@@ -19,7 +19,8 @@ constexpr int64_t kTaskColumns = 512;
 
 template <class T>
 bool fits(const GemmJob<T>& job) {
-  return has_few_rows(job) && job.b_by_k && job.b.d1 == 1 && is_pixels(job.b, job.n);
+  // B is a matrix: all of its rows on one line
+  return has_few_rows(job) && job.b_by_k && job.b.d2 >= job.k && is_pixels(job.b, job.n);
 }
 
 // sums[i*kTaskColumns + j] += sum over S rows of a[i*lda + s] * b[s*ldb + j], for R rows
