@@ -65,9 +65,9 @@ def conv2d_algorithms(problem, direction, dtype, packed=False):
     "1x1": a plain matrix product; "implicit": tiles of a matrix product that read the image where
     it lies; "im2col": the same on columns in the workspace; "direct_depthwise": pixels where they
     lie, channel by channel; "staged_depthwise", "staged_grouped": rows copied first, for vectors
-    along the channels; "winograd": F(4x4, 3x3), a quarter of the
-    multiplications, larger rounding errors (2.4e-5 x rms(y) of 512 channels), and an infinity or
-    NaN makes its whole tile NaN. packed: a packed copy of w is kept.
+    along the channels; "winograd": F(4x4, 3x3), a quarter of the multiplications, larger rounding
+    errors (2.4e-5 x rms(y) of 512 channels), and an infinity or NaN makes its whole tile NaN.
+    packed: a packed copy of w is kept.
     """
     fits = (*_special(problem, direction), "implicit", "im2col")
     itemsize = np.dtype(dtype).itemsize

@@ -8,9 +8,9 @@
 namespace fc::FC_ISA {
 namespace {
 
-// Row numbers, walked without dividing. Rows are numbered (i0, i1, i2),
-// or (i1, i0, i2) if lines_first: the same line of all images, one image after another. Tiles of
-// small images then lie on few lines, and taps that fall outside the image are left out.
+// Row numbers, walked without dividing. Rows are numbered (i0, i1, i2), or (i1, i0, i2) if
+// lines_first: the same line of all images, one image after another. Tiles of small images then lie
+// on few lines, and taps that fall outside the image are left out.
 struct Cursor {
   int64_t d0, d1, d2, i0, i1, i2;
   bool lines_first;

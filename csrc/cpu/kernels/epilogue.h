@@ -29,5 +29,21 @@ inline void affine_row(T* v, int64_t count, const T* scale, const T* shift, cons
   }
 }
 
+// The epilogue on one row in memory: v are the channels [channel, channel + count) of `channels`.
+// The sums += what the row adds to them; residual: of v, or null.
+template <class T>
+inline void finish_row(const Epilogue<T>& e, int64_t channel, int64_t channels, int64_t count,
+                       const T* residual, T* v) {
+  affine_row<T>(v, count, e.scale ? e.scale + channel : nullptr,
+                e.shift ? e.shift + channel : nullptr, nullptr);
+  for (int64_t j = 0; e.sums && j < count; ++j) {
+    const double value = v[j];
+    e.sums[channel + j] += value;
+    e.sums[channels + channel + j] += value * value;
+  }
+  affine_row<T>(v, count, nullptr, nullptr, residual);
+  act_row(e.act, v, count);
+}
+
 }  // namespace
 }  // namespace fc::FC_ISA

@@ -24,25 +24,16 @@ bool has_few_rows(const GemmJob<T>& job) {
 template <class T>
 void finish_few_rows(const GemmJob<T>& job, int64_t first, int64_t count, T* v, int64_t ld) {
   const Epilogue<T>& e = job.epilogue;
-  double *sums = e.sums + first, *squares = sums + job.n;
   if (e.sums) {
-    zero(sums, count);
-    zero(squares, count);
+    zero(e.sums + first, count);
+    zero(e.sums + job.n + first, count);
   }
   for (int64_t i = 0; i < job.m; ++i) {
     T* row = v + i * ld;
     T* c = job.c.base + job.c.offset + (job.c.first_row + i) * job.c.s2 + first;
     if (job.accumulate) affine_row<T>(row, count, nullptr, nullptr, c);
-    affine_row<T>(row, count, e.scale ? e.scale + first : nullptr,
-                  e.shift ? e.shift + first : nullptr, nullptr);
-    for (int64_t j = 0; e.sums && j < count; ++j) {
-      const double value = row[j];
-      sums[j] += value;
-      squares[j] += value * value;
-    }
-    affine_row<T>(row, count, nullptr, nullptr,
-                  e.residual ? e.residual + (c - job.c.base) : nullptr);
-    act_row(e.act, row, count);
+    finish_row<T>(e, first, job.n, count, e.residual ? e.residual + (c - job.c.base) : nullptr,
+                  row);
     copy(c, row, count);
   }
 }

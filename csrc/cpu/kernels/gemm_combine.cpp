@@ -1,9 +1,8 @@
 // C[i] = epilogue(sum_l A[i,l] * B[l]), rows of B combined into few rows of C: the input gradient
 // of a linear layer on few images.
 //
-// A task has some columns of
-// all rows of C in the first-level cache; the rows of B pass by, kSteps at a time, and are read
-// once.
+// A task has some columns of all rows of C in the first-level cache; the rows of B pass by, kSteps
+// at a time, and are read once.
 //
 // Error bound: as tile.h, c = 1 (L products in order).
 #include "cpu/kernels/few_rows.h"

@@ -1,7 +1,7 @@
 // C[i,j] = epilogue(dot(A[i], B[j])): few rows of A, e.g. a linear layer on few images.
 //
-// Vectors run along l, in tiles of R rows of
-// A x J rows of B, and B is read once for each R rows of A.
+// Vectors run along l, in tiles of R rows of A x J rows of B, and B is read once for each R rows of
+// A.
 //
 // Error bound: as tile.h, c = 1; each lane sums in order, then the lanes.
 #include "cpu/kernels/few_rows.h"

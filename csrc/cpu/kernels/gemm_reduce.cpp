@@ -113,9 +113,6 @@ class Product {
       const int vecs = columns > kVw<T> ? 2 : 1;
       const int64_t width = vecs * kVw<T>, pixels = (end - unit) * plan.unit;
       ReduceTile<T> t;
-      t.b = chunk.b;
-      t.pitch = width;
-      t.step = plan.windowed ? job.b.mul2 : 1;
       t.lda = job.a.s2;
       t.ldc = ldc;
       t.last = columns - (vecs - 1) * kVw<T>;
@@ -124,9 +121,19 @@ class Product {
       t.ahead_a = ahead_a;
       t.ahead_b = ahead_b;
       const Run whole = {0, 0, static_cast<int32_t>(pixels)};
+      const auto read_packed = [&] {
+        t.b = chunk.b;
+        t.pitch = width;
+        t.step = 1;
+        t.copy = nullptr;
+        t.runs = &whole;
+        t.run_count = 1;
+      };
       if (plan.windowed) {
         chunk.pack_lines(unit, end, column, columns, width);
-      } else if (columns == kNr<T> && chunk.is_pixels()) {
+        read_packed();
+        t.step = job.b.mul2;
+      } else if (columns == kNr<T> && chunk.reads_in_place()) {
         // the first tile packs what it reads
         t.b = chunk.pixel_of_b(unit) + column;
         t.pitch = job.b.s2;
@@ -136,8 +143,7 @@ class Product {
         t.run_count = chunk.find_pixel_runs(unit, pixels);
       } else {
         chunk.pack_windows(unit, pixels, column, columns, width);
-        t.runs = &whole;
-        t.run_count = 1;
+        read_packed();
       }
       for (int64_t tap = 0; tap < plan.taps1 * plan.taps2; ++tap) {
         if (plan.windowed) {
@@ -149,14 +155,7 @@ class Product {
           t.a = chunk.pixel_of_a(unit * plan.unit) + first;
           t.c = c + first * ldc + tap * plan.columns + column;
           reduce(static_cast<int>(rows), vecs, t);
-          if (t.copy) {
-            t.b = chunk.b;
-            t.pitch = width;
-            t.step = 1;
-            t.copy = nullptr;
-            t.runs = &whole;
-            t.run_count = 1;
-          }
+          if (t.copy) read_packed();
         }
       }
       ahead_a = t.ahead_a;
@@ -198,25 +197,15 @@ class Product {
 
   void finish_columns(int64_t group, int64_t column, int64_t count) const {
     const Epilogue<T>& e = job_.epilogue;
-    const int64_t channel = group * job_.n + column;
-    double* sums = e.sums ? e.sums + channel : nullptr;
-    double* squares = sums + job_.groups * job_.n;
-    if (sums) {
-      zero(sums, count);
-      zero(squares, count);
+    const int64_t channel = group * job_.n + column, channels = job_.groups * job_.n;
+    if (e.sums) {
+      zero(e.sums + channel, count);
+      zero(e.sums + channels + channel, count);
     }
     for (int64_t i = 0; i < job_.m; ++i) {
       T* c = row(group, i) + column;
-      affine_row<T>(c, count, e.scale ? e.scale + channel : nullptr,
-                    e.shift ? e.shift + channel : nullptr, nullptr);
-      for (int64_t j = 0; sums && j < count; ++j) {
-        const double v = c[j];
-        sums[j] += v;
-        squares[j] += v * v;
-      }
-      affine_row<T>(c, count, nullptr, nullptr,
-                    e.residual ? e.residual + (c - job_.c.base) : nullptr);
-      act_row(e.act, c, count);
+      finish_row<T>(e, channel, channels, count,
+                    e.residual ? e.residual + (c - job_.c.base) : nullptr, c);
     }
   }
 

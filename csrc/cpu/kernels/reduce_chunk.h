@@ -101,10 +101,10 @@ struct ReduceChunk {
     return run - first;
   }
 
-  // Whether a tile may read pixels where they lie, by the number of the pixel.
-  bool is_pixels() const {
+  // Whether a tile may read B where it lies, by the number of the pixel.
+  bool reads_in_place() const {
     const Source<T>& s = job.b;
-    return job.b_by_k && !plan.windowed && fc::FC_ISA::is_pixels(s, job.n) &&
+    return job.b_by_k && !plan.windowed && is_pixels(s, job.n) &&
            (s.d1 == 1 || s.s1 == s.w_end * s.s2) &&
            (s.d1 * s.d2 >= job.k || s.s0 == s.h_end * s.w_end * s.s2);
   }

@@ -21,9 +21,6 @@ constexpr int64_t kMostSplits = 16;
 // of all splits' C together
 constexpr int64_t kSplitBytes = int64_t{16} << 20;
 template <class T>
-constexpr int64_t kNr = 2 * kVw<T>;
-
-template <class T>
 struct ReducePlan {
   bool windowed;                  // lines of the image are packed, not windows
   int64_t taps1, taps2, columns;  // windowed: taps and columns of each; else 1, 1, n

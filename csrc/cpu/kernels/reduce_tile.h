@@ -10,6 +10,10 @@
 namespace fc::FC_ISA {
 namespace {
 
+// columns of a panel of B
+template <class T>
+constexpr int64_t kNr = 2 * kVw<T>;
+
 // `count` pixels in a row: pixel and pixel + 1, ... of a; b_pixel, b_pixel + step, ... of b.
 struct Run {
   int32_t pixel, b_pixel, count;

@@ -20,15 +20,12 @@
 namespace fc::FC_ISA {
 namespace {
 
-constexpr int kPanelVecs = 2;
 // V and W of a round, in the third-level cache: the fewer, the nearer, but each round reads and
 // writes S, which is near too if it is small
 constexpr int64_t kRoundBytes = int64_t{4} << 20, kLongRoundBytes = int64_t{10} << 20;
 
 template <class T>
 struct Plan {
-  static constexpr int64_t kWidth = kPanelVecs * kVw<T>;
-
   TileGrid<T> grid;
   int64_t channels, filters;
   int64_t panels;             // of the channels
@@ -37,23 +34,23 @@ struct Plan {
   int64_t v_panel, v_stride;  // elements between panels of V, and frequencies of one
   int64_t w_row, w_stride;    // elements between tiles of W, and frequencies
   int64_t zeros, v, w, sums;  // workspace, bytes: shared ...
-  int64_t products;           // ... and per thread
+  int64_t own_sums;           // ... and per thread
 
   explicit Plan(const GemmJob<T>& job) : grid(job.k, job.b.d1, job.b.d2) {
     channels = job.b.run;
     filters = job.m;
-    panels = ceil_div(channels, kWidth);
+    panels = ceil_div(channels, kNr<T>);
     row_tiles = ceil_div(filters, kMr);
     w_row = round_up(filters, kVw<T>);
 
-    const int64_t tile_bytes = kFrequencies * (panels * kWidth + w_row) * sizeof(T);
+    const int64_t tile_bytes = kFrequencies * (panels * kNr<T> + w_row) * sizeof(T);
     const int64_t sums_bytes = panels * row_tiles * sums_elements() * sizeof(T);
     rounds = ceil_div(grid.tiles * tile_bytes,
                       sums_bytes <= kRoundBytes ? kRoundBytes : kLongRoundBytes);
     rounds = most(1, rounds);
     round = ceil_div(grid.tiles, rounds);
     const int64_t offset = kOffset / static_cast<int64_t>(sizeof(T));
-    v_stride = round * kWidth + offset;
+    v_stride = round * kNr<T> + offset;
     v_panel = kFrequencies * v_stride;
     w_stride = round * w_row + offset;
 
@@ -62,21 +59,19 @@ struct Plan {
     v = bytes(panels * v_panel);
     w = bytes(kFrequencies * w_stride);
     sums = rounds > 1 ? round_up(sums_bytes, kAlign) : 0;
-    products = rounds > 1 ? 0 : bytes(sums_elements());
+    own_sums = rounds > 1 ? 0 : bytes(sums_elements());
   }
 
   int64_t first_tile(int64_t r) const { return grid.tiles * r / rounds; }
   int64_t first_row(int64_t tile) const { return filters * tile / row_tiles; }
   // S of a tile of filters in a panel
-  static int64_t sums_elements() { return kFrequencies * kMr * kWidth; }
+  static int64_t sums_elements() { return kFrequencies * kMr * kNr<T>; }
   int64_t shared_bytes() const { return zeros + v + w + sums; }
-  int64_t thread_bytes() const { return products; }
+  int64_t thread_bytes() const { return own_sums; }
 };
 
 template <class T>
 class Gradient {
-  static constexpr int64_t kWidth = Plan<T>::kWidth;
-
  public:
   Gradient(const GemmJob<T>& job, int threads, void* workspace)
       : job_(job), plan_(job), threads_(threads) {
@@ -123,7 +118,7 @@ class Gradient {
       if (tile + 1 < end) patches.find(plan_.grid.place(job_.b, tile + 1), next);
       for (int64_t c = 0; c < plan_.channels; c += kVw<T>) {
         next.ask(c);
-        T* to = v_ + c / kWidth * plan_.v_panel + (tile - first) * width(c / kWidth) + c % kWidth;
+        T* to = v_ + c / kNr<T> * plan_.v_panel + (tile - first) * width(c / kNr<T>) + c % kNr<T>;
         patches.transform(pixels, c, Part<T>(least(plan_.channels - c, kVw<T>)), to,
                           plan_.v_stride);
       }
@@ -132,7 +127,7 @@ class Gradient {
 
   // columns of a panel, those that fill the last vector too
   int64_t width(int64_t panel) const {
-    return plan_.channels - panel * kWidth > kVw<T> ? kWidth : kVw<T>;
+    return plan_.channels - panel * kNr<T> > kVw<T> ? kNr<T> : kVw<T>;
   }
 
   // W of the tiles [begin, end)
@@ -180,21 +175,21 @@ class Gradient {
     t.lda = plan_.w_row;
     t.pitch = width(panel);
     t.step = 1;
-    t.ldc = kWidth;
+    t.ldc = kNr<T>;
     t.last = kVw<T>;
     t.accumulate = round > 0;
     for (int f = 0; f < kFrequencies; ++f) {
       t.a = w_ + f * plan_.w_stride + first;
       t.b = v_ + panel * plan_.v_panel + f * plan_.v_stride;
-      t.c = s + f * kMr * kWidth;
+      t.c = s + f * kMr * kNr<T>;
       reduce(static_cast<int>(rows), vecs, t);
     }
     if (round + 1 < plan_.rounds) return;
-    const int64_t column = panel * kWidth, columns = least(plan_.channels - column, kWidth);
+    const int64_t column = panel * kNr<T>, columns = least(plan_.channels - column, kNr<T>);
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t v = 0; v < columns; v += kVw<T>) {
         const Part<T> part(least(columns - v, kVw<T>));
-        finish(s + i * kWidth + v, first + i, column + v, part);
+        finish(s + i * kNr<T> + v, first + i, column + v, part);
       }
     }
   }
@@ -204,7 +199,7 @@ class Gradient {
     Vec<T> half[kTaps][kPoints];
     for (int j = 0; j < kPoints; ++j) {
       Vec<T> points[kPoints], taps[kTaps];
-      for (int i = 0; i < kPoints; ++i) points[i] = load(s + (i * kPoints + j) * kMr * kWidth);
+      for (int i = 0; i < kPoints; ++i) points[i] = load(s + (i * kPoints + j) * kMr * kNr<T>);
       winograd::transform_sums<T>(points, taps, Fused<T>());
       for (int i = 0; i < kTaps; ++i) half[i][j] = taps[i];
     }
