@@ -1,5 +1,5 @@
-// batch_norm_prepare, batch_norm_apply, batch_norm_bwd, layer_norm_fwd, layer_norm_bwd, lrn_fwd,
-// lrn_bwd
+// batch_norm_prepare, batch_norm_fold, batch_norm_apply, batch_norm_bwd, layer_norm_fwd,
+// layer_norm_bwd, lrn_fwd, lrn_bwd
 #include "cpu/allocator.h"
 #include "cpu/arguments.h"
 #include "cpu/bindings.h"
@@ -25,6 +25,24 @@ void bind_batch_norm(py::module_& m) {
             T* rm = optional_output<T>(running_mean, "batch_norm: running_mean", {c});
             T* rv = optional_output<T>(running_var, "batch_norm: running_var", {c});
             functions<T>(kernels).prepare(s, count, mp, rp, rm, rv, c, momentum, eps);
+          });
+        });
+
+  m.def("batch_norm_fold",
+        [kernels](const py::array& mean, const py::array& var, const py::object& gamma,
+                  const py::object& beta, const py::object& b, double eps, py::array scale,
+                  const py::object& shift) {
+          with_float_type(scale, "batch_norm: scale", [&](auto zero) {
+            using T = decltype(zero);
+            const int64_t c = scale.size();
+            const T* mp = input<T>(mean, "batch_norm: mean", {c});
+            const T* vp = input<T>(var, "batch_norm: var", {c});
+            const T* gp = optional_input<T>(gamma, "batch_norm: gamma", {c});
+            const T* bp = optional_input<T>(beta, "batch_norm: beta", {c});
+            const T* bias = optional_input<T>(b, "batch_norm: b", {c});
+            T* factor = output<T>(scale, "batch_norm: scale", {c});
+            T* term = optional_output<T>(shift, "batch_norm: shift", {c});
+            functions<T>(kernels).fold(mp, vp, gp, bp, bias, eps, factor, term, c);
           });
         });
 

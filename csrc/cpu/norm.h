@@ -20,10 +20,13 @@ struct BatchNormGrad {
   T *gx, *ggamma, *gbeta, *gresidual;  // each may be null; gx is not gy
 };
 
+// fold: gamma, beta, b and shift may be null
 template <class T>
 struct BatchNormFunctions {
   void (*prepare)(const double* sums, double count, T* mean, T* rstd, T* running_mean,
                   T* running_var, int64_t c, double momentum, double eps);
+  void (*fold)(const T* mean, const T* var, const T* gamma, const T* beta, const T* b, double eps,
+               T* scale, T* shift, int64_t c);
   void (*apply)(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta,
                 const T* residual, T* y, int64_t rows, int64_t c, const Activation& act);
   int64_t (*scratch_size)(int64_t rows, int64_t c);  // doubles for bwd

@@ -1,5 +1,5 @@
-// batch_norm_prepare, batch_norm_apply, batch_norm_bwd, layer_norm_fwd, layer_norm_bwd, lrn_fwd,
-// lrn_bwd
+// batch_norm_prepare, batch_norm_fold, batch_norm_apply, batch_norm_bwd, layer_norm_fwd,
+// layer_norm_bwd, lrn_fwd, lrn_bwd
 #include "cuda/arguments.h"
 #include "cuda/bindings.h"
 #include "cuda/norm/norm.h"
@@ -28,6 +28,23 @@ void bind_batch_norm(py::module_& m) {
           auto* rm = call.optional_inout<float>(running_mean, "running_mean", {c});
           auto* rv = call.optional_inout<float>(running_var, "running_var", {c});
           batch_norm_prepare(sp, count, mp, rp, rm, rv, c, momentum, eps, call.stream());
+          call.finish();
+        });
+
+  m.def("batch_norm_fold",
+        [](const py::object& mean, const py::object& var, const py::object& gamma,
+           const py::object& beta, const py::object& b, double eps, const py::object& scale,
+           const py::object& shift, uintptr_t stream) {
+          Call call("batch_norm_fold", stream);
+          const int64_t c = look_at(scale, "batch_norm_fold: scale").size();
+          const auto* mp = call.input<float>(mean, "mean", {c});
+          const auto* vp = call.input<float>(var, "var", {c});
+          const auto* gp = call.optional_input<float>(gamma, "gamma", {c});
+          const auto* bp = call.optional_input<float>(beta, "beta", {c});
+          const auto* bias = call.optional_input<float>(b, "b", {c});
+          auto* factor = call.output<float>(scale, "scale", {c});
+          auto* term = call.optional_output<float>(shift, "shift", {c});
+          batch_norm_fold(mp, vp, gp, bp, bias, eps, factor, term, c, call.stream());
           call.finish();
         });
 

@@ -19,6 +19,9 @@ from fastconv.errors import AlgorithmError
 
 NAME = "cpu"
 
+# pure functions of a problem; a program that never sees a shape twice must not grow
+_remembered = functools.lru_cache(maxsize=10_000)
+
 
 def _itemsize(function, dtype):
     dtype = np.dtype(dtype)
@@ -58,7 +61,7 @@ def _is_matrix_product(p):
     return (p.r, p.s, p.groups) == (1, 1, 1) and p.stride == (1, 1) and not any(p.pad)
 
 
-@functools.cache
+@_remembered
 def conv2d_algorithms(problem, direction, dtype, packed=False):
     """Names of the algorithms that fit, the cheapest by cpu_cost.py first.
 
@@ -87,7 +90,7 @@ def _special(problem, direction):
     return ("staged_grouped",) if _is_grouped(problem) else ()
 
 
-@functools.cache
+@_remembered
 def conv2d_choose(problem, direction, dtype, precision, packed=False):
     """The cheapest that fits. All but "winograd" have the precision of "ieee"."""
     fits = conv2d_algorithms(problem, direction, dtype, packed)
@@ -110,6 +113,11 @@ def conv2d_candidates(problem, direction, dtype, precision, packed=False):
 
 def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):
     """Bytes of scratch memory; grows with the number of threads (the result does not)."""
+    return _workspace(problem, direction, algorithm, dtype, packed, num_threads())
+
+
+@_remembered
+def _workspace(problem, direction, algorithm, dtype, packed, threads):
     if algorithm not in conv2d_algorithms(problem, direction, dtype):
         raise AlgorithmError(
             f"conv2d {direction}: algorithm {algorithm!r} does not fit {problem}; these do: "
@@ -118,6 +126,7 @@ def conv2d_workspace(problem, direction, algorithm, dtype, packed=False):
     return _cpu.conv2d_workspace(problem, direction, algorithm, _itemsize("conv2d", dtype), packed)
 
 
+@_remembered
 def conv2d_packed_elements(problem, algorithm, dtype):
     return _cpu.conv2d_packed_elements(problem, algorithm, _itemsize("conv2d", dtype))
 

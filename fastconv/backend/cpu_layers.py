@@ -22,6 +22,7 @@ __all__ = [
     "avg_pool2d_fwd",
     "batch_norm_apply",
     "batch_norm_bwd",
+    "batch_norm_fold",
     "batch_norm_prepare",
     "bce_with_logits_bwd",
     "bce_with_logits_fwd",
@@ -96,6 +97,11 @@ def adaptive_max_pool2d_bwd(gy, argmax, gx):
 def batch_norm_prepare(sums, count, mean, rstd, running_mean, running_var, momentum, eps):
     check_float("batch_norm_prepare", mean)
     _cpu.batch_norm_prepare(sums, count, mean, rstd, running_mean, running_var, momentum, eps)
+
+
+def batch_norm_fold(mean, var, gamma, beta, b, eps, scale, shift):
+    check_float("batch_norm_fold", scale)
+    _cpu.batch_norm_fold(mean, var, gamma, beta, b, eps, scale, shift)
 
 
 def batch_norm_apply(x, mean, rstd, gamma, beta, residual, y, act):

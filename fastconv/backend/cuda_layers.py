@@ -87,6 +87,10 @@ class DeviceLayers:
             sums, count, mean, rstd, running_mean, running_var, momentum, eps, self._stream()
         )
 
+    def batch_norm_fold(self, mean, var, gamma, beta, b, eps, scale, shift):
+        self._check("batch_norm_fold", scale)
+        self.extension.batch_norm_fold(mean, var, gamma, beta, b, eps, scale, shift, self._stream())
+
     def batch_norm_apply(self, x, mean, rstd, gamma, beta, residual, y, act):
         self._check("batch_norm_apply", x)
         self.extension.batch_norm_apply(

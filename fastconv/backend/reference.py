@@ -819,6 +819,21 @@ def batch_norm_prepare(sums, count, mean, rstd, running_mean, running_var, momen
         running_var[...] = (1 - momentum) * running_var + momentum * unbiased
 
 
+@_ieee
+def batch_norm_fold(mean, var, gamma, beta, b, eps, scale, shift):
+    """What is left of batch norm with running statistics behind a convolution with bias b:
+    scale = gamma / sqrt(var+eps); shift = beta + (b - mean) * scale, in float64, rounded once.
+    gamma, beta and b may be None; shift too, and is then not wanted."""
+    xp, double = array_module(scale), numpy.float64
+    factor = 1 / xp.sqrt(var.astype(double) + eps)
+    if gamma is not None:
+        factor *= gamma
+    scale[...] = factor
+    if shift is not None:
+        offset = (0 if b is None else b.astype(double)) - mean.astype(double)
+        shift[...] = offset * factor + (0 if beta is None else beta)
+
+
 def _batch_norm(x, mean, rstd, gamma, beta, residual, out):
     """out = (x - mean) * (gamma*rstd) + beta + residual for one block of rows."""
     array_module(x).subtract(x, mean, out=out)

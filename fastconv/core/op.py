@@ -14,6 +14,7 @@ from typing import ClassVar, dataclass_transform
 from fastconv.backend import table_for
 from fastconv.core.autocast import cast_inputs
 from fastconv.core.graph import check_walkable, edges_of
+from fastconv.core.inferred import infer_once
 from fastconv.core.out import check_place
 from fastconv.core.recipe import Recipe
 from fastconv.core.spec import Spec
@@ -59,6 +60,8 @@ class Op:
     arrays.
     packs: index of the input of which kernels read a packed copy; self.parameter is then that
     input, where the copy may be kept (core/packed.py), else None.
+    remembers: infer takes longer than to look up what it said before (core/inferred.py); its
+    attributes must then be hashable, and what it sets on the op never changed.
     """
 
     bilinear: ClassVar[tuple[int, ...]] = ()
@@ -67,6 +70,7 @@ class Op:
     passes: ClassVar[tuple[int, ...]] = ()
     shares: ClassVar[tuple[int, ...]] = ()
     packs: ClassVar[int | None] = None
+    remembers: ClassVar[bool] = False
 
     # set by the gate where there is a Trace
     aux_buffers = None
@@ -143,7 +147,7 @@ class Op:
         arrays = [None if x is None else x._data for x in inputs]
         grad = state.grad
         self.needs = tuple([grad and x is not None and x.requires_grad for x in inputs])
-        specs, aux_specs = self.infer(*arrays)
+        specs, aux_specs = infer_once(self, arrays) if self.remembers else self.infer(*arrays)
         if self.packs is not None and not grad and state.packs:
             source = inputs[self.packs]
             if source._buffer.kind == "parameter":

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastconv.backend import IDENTITY, Activation, array_module
+from fastconv.backend import IDENTITY, Activation
 from fastconv.core import Op, Spec, function
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
 from fastconv.ops.arguments import activation_named, float_dtype, nchw_hint
@@ -28,6 +28,7 @@ class Kept(NamedTuple):
 
 class BatchNorm(Op):
     autocast = "keep"  # the parameters stay float32 beside half-precision activations
+    remembers = True
 
     training: bool = False
     momentum: float = 0.1
@@ -87,7 +88,7 @@ class BatchNorm(Op):
             )
         else:
             mean, (rstd,) = running_mean, aux
-            inverse_root(running_var, self.eps, rstd)
+            K.batch_norm_fold(mean, running_var, None, None, None, self.eps, rstd, None)
         K.batch_norm_apply(x, mean, rstd, gamma, beta, None, out[0], self.act)
 
     def backward(self, K, gy):
@@ -116,14 +117,6 @@ def statistics_dtype(dtype):
 def sums_bytes(channels):
     """Bytes of the float64 sums that the statistics are made of."""
     return 2 * channels * 8
-
-
-def inverse_root(var, eps, out):
-    """out = 1 / sqrt(var + eps)"""
-    xp = array_module(var)
-    xp.add(var, eps, out=out)
-    xp.sqrt(out, out=out)
-    xp.divide(1, out, out=out)
 
 
 def mean_or_filler(mean, rstd):

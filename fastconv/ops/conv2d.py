@@ -26,6 +26,7 @@ class Conv2d(Op):
     bilinear = (0, 1)
     autocast = "low"
     packs = 1
+    remembers = True
 
     stride: tuple[int, int] = (1, 1)
     padding: str | tuple[int, int, int, int] = (0, 0, 0, 0)

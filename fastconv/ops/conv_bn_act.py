@@ -26,7 +26,6 @@ from fastconv.ops.arguments import (
 from fastconv.ops.batch_norm import (
     check_channels,
     check_constants,
-    inverse_root,
     mean_or_filler,
     statistics_dtype,
     sums_bytes,
@@ -60,6 +59,7 @@ class Kept(NamedTuple):
 class ConvBnAct(Op):
     bilinear = (X, W)
     packs = W
+    remembers = True
     autocast = "keep"  # x and w are cast by the function below, the parameters stay float32
 
     act: Activation
@@ -179,23 +179,13 @@ class ConvBnAct(Op):
             mean = mean_now
         else:
             conv2d_forward(K, x, w, z, self.problem, Epilogue(shift=b))
-            inverse_root(var, self.eps, rstd)
+            K.batch_norm_fold(mean, var, None, None, None, self.eps, rstd, None)
         K.batch_norm_apply(z, mean, rstd, gamma, beta, residual, out[0], self.act)
 
     def _forward_folded(self, K, y, aux, x, w, b, gamma, beta, mean, var, residual):
         scale, *input_of_act = aux
-        xp = array_module(scale)
-        inverse_root(var, self.eps, scale)
-        if gamma is not None:
-            xp.multiply(scale, gamma, out=scale)
         shift = K.empty(scale.shape, scale.dtype)
-        if b is None:
-            xp.negative(mean, out=shift)
-        else:
-            xp.subtract(b, mean, out=shift)
-        xp.multiply(shift, scale, out=shift)
-        if beta is not None:
-            xp.add(shift, beta, out=shift)
+        K.batch_norm_fold(mean, var, gamma, beta, b, self.eps, scale, shift)
         if input_of_act:
             epilogue = Epilogue(scale, shift, residual)
             conv2d_forward(K, x, w, *input_of_act, self.problem, epilogue, self.parameter)

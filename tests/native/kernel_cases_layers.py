@@ -120,6 +120,19 @@ def batch_norm_prepare(K, draw, n):
     return mean, rstd, running_mean, running_var
 
 
+@case("batch_norm_fold", "batch_norm_fold", 4, exact=True)
+def batch_norm_fold(K, draw, n):
+    c = 37 * n
+    mean, var, gamma, beta, b = (
+        draw.array(c), draw.positive(c), draw.array(c), draw.array(c), draw.array(c),
+    )  # fmt: skip
+    scale, shift, rstd, plain = (draw.out(c) for _ in range(4))
+    K.batch_norm_fold(mean, var, gamma, beta, b, 1e-5, scale, shift)
+    K.batch_norm_fold(mean, var, None, None, None, 1e-5, rstd, None)
+    K.batch_norm_fold(mean, var, None, beta, None, 1e-5, draw.out(c), plain)
+    return scale, shift, rstd, plain
+
+
 def batch_norm_inputs(draw, n, key):
     shape = (n, *ROWS[key])
     c = shape[-1]

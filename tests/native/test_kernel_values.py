@@ -210,6 +210,18 @@ def test_batch_norm_needs_x_for_the_statistics():
             )
 
 
+def test_batch_norm_fold_names_what_does_not_fit():
+    c, wrong = np.ones(5), np.ones(4)
+    for args, match in (
+        ((c, wrong, None, None, None, 1e-5, c.copy(), None), r"var: expected shape \(5,\)"),
+        ((c, c, None, None, wrong, 1e-5, c.copy(), None), r"b: expected shape \(5,\)"),
+        ((c, c, None, None, None, 1e-5, c.copy(), wrong), r"shift: expected shape \(5,\)"),
+        ((c.astype("f4"), c, None, None, None, 1e-5, c.copy(), None), "mean: expected float64"),
+    ):
+        with pytest.raises(ValueError, match=f"batch_norm: {match}"):
+            cpu.batch_norm_fold(*args)
+
+
 def test_optimizer_lists_of_different_lengths():
     p = [np.zeros(3), np.zeros(4)]
     with pytest.raises(ValueError, match="2 arrays in each list, came 1"):

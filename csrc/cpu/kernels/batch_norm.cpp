@@ -1,8 +1,9 @@
 // Batch normalisation over the rows of x (rows, C), rows = N*H*W:
 //
 //   prepare  mean = sums[0]/rows; var = sums[1]/rows - mean^2; rstd = 1/sqrt(var + eps)
-//   apply    y = act((x - mean) * (gamma*rstd) + beta + residual)
-//   bwd      gz = gy * act'; gbeta = sum gz; ggamma = sum gz*xhat; xhat = (x - mean)*rstd
+//   fold     scale = gamma / sqrt(var + eps); shift = beta + (b - mean)*scale, of running
+//   statistics apply    y = act((x - mean) * (gamma*rstd) + beta + residual) bwd      gz = gy *
+//   act'; gbeta = sum gz; ggamma = sum gz*xhat; xhat = (x - mean)*rstd
 //            training: gx = gamma*rstd * (gz - gbeta/rows - xhat*ggamma/rows), else gamma*rstd * gz
 //
 // Rows are handled in tiles (batch_norm_tiles.h). The sums of bwd run over chunks of rows that the
@@ -37,6 +38,18 @@ void prepare(const double* sums, double count, T* mean, T* rstd, T* running_mean
     if (running_var) {
       running_var[i] = static_cast<T>((1 - momentum) * running_var[i] + momentum * (var * unbias));
     }
+  }
+}
+
+template <class T>
+void fold(const T* mean, const T* var, const T* gamma, const T* beta, const T* b, double eps,
+          T* scale, T* shift, int64_t c) {
+  for (int64_t i = 0; i < c; ++i) {
+    const double rstd = 1 / ::sqrt(var[i] + eps), factor = gamma ? rstd * gamma[i] : rstd;
+    scale[i] = static_cast<T>(factor);
+    if (!shift) continue;
+    const double offset = (b ? static_cast<double>(b[i]) : 0) - mean[i];
+    shift[i] = static_cast<T>(offset * factor + (beta ? beta[i] : 0));
   }
 }
 
@@ -237,8 +250,8 @@ void backward(const BatchNormGrad<T>& a, double* scratch) {
 }  // namespace
 
 BatchNormKernels batch_norm_kernels() {
-  return {{prepare<float>, apply<float>, scratch_size, backward<float>},
-          {prepare<double>, apply<double>, scratch_size, backward<double>}};
+  return {{prepare<float>, fold<float>, apply<float>, scratch_size, backward<float>},
+          {prepare<double>, fold<double>, apply<double>, scratch_size, backward<double>}};
 }
 
 }  // namespace fc::FC_ISA

@@ -1,6 +1,7 @@
 // Batch normalisation over the rows of x (rows, C), rows = N*H*W:
 //
 //   prepare   mean = sums[0]/count;  var = sums[1]/count - mean^2;  rstd = 1/sqrt(var + eps)
+//   fold      scale = gamma / sqrt(var + eps);  shift = beta + (b - mean)*scale, running statistics
 //   apply     y = act((x - mean) * (gamma*rstd) + beta + residual)
 //
 // Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1. The sums are channel_stats' or those
@@ -32,6 +33,18 @@ __global__ void __launch_bounds__(kBlock)
     const double unbiased = var * unbias;
     running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * unbiased);
   }
+}
+
+__global__ void __launch_bounds__(kBlock)
+    fold_kernel(const float* mean, const float* var, const float* gamma, const float* beta,
+                const float* b, double eps, float* scale, float* shift, int channels) {
+  const int c = static_cast<int>(blockIdx.x) * kBlock + static_cast<int>(threadIdx.x);
+  if (c >= channels) return;
+  const double rstd = 1 / sqrt(var[c] + eps), factor = gamma ? rstd * gamma[c] : rstd;
+  scale[c] = static_cast<float>(factor);
+  if (!shift) return;
+  const double offset = (b ? static_cast<double>(b[c]) : 0) - mean[c];
+  shift[c] = static_cast<float>(offset * factor + (beta ? beta[c] : 0));
 }
 
 template <class T, bool kAlignedAll, int kCode>
@@ -76,6 +89,14 @@ void batch_norm_prepare(const double* sums, double count, float* mean, float* rs
   if (channels == 0) return;
   launch(prepare_kernel, blocks_for(channels), kBlock, 0, stream, sums, count, mean, rstd,
          running_mean, running_var, static_cast<int>(channels), momentum, eps);
+}
+
+void batch_norm_fold(const float* mean, const float* var, const float* gamma, const float* beta,
+                     const float* b, double eps, float* scale, float* shift, int64_t channels,
+                     Stream stream) {
+  if (channels == 0) return;
+  launch(fold_kernel, blocks_for(channels), kBlock, 0, stream, mean, var, gamma, beta, b, eps,
+         scale, shift, static_cast<int>(channels));
 }
 
 template <class T>

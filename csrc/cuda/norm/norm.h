@@ -14,6 +14,12 @@ void batch_norm_prepare(const double* sums, double count, float* mean, float* rs
                         float* running_mean, float* running_var, int64_t channels, double momentum,
                         double eps, Stream stream);
 
+// scale = gamma / sqrt(var + eps), shift = beta + (b - mean)*scale; gamma, beta, b, shift may be
+// null
+void batch_norm_fold(const float* mean, const float* var, const float* gamma, const float* beta,
+                     const float* b, double eps, float* scale, float* shift, int64_t channels,
+                     Stream stream);
+
 // y = act((x - mean) * (gamma*rstd) + beta + residual); gamma, beta, residual may be null, y be x
 template <class T>
 void batch_norm_apply(const T* x, const float* mean, const float* rstd, const float* gamma,
