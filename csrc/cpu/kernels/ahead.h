@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cpu/kernels/prefetch.h"
+
 namespace fc::FC_ISA {
 namespace {
 
@@ -20,12 +22,12 @@ struct Ahead {
   Ahead() : next(reinterpret_cast<const char*>(this)), step(0) {}
 
   void fetch() {
-    __builtin_prefetch(next, 0, 2);
+    prefetch_early(next);
     next += step;
   }
   // `steps` steps at once, where a step brings several cache lines
   void fetch_lines(int64_t steps) {
-    for (int64_t i = 0; i < steps * step; i += 64) __builtin_prefetch(next + i);
+    for (int64_t i = 0; i < steps * step; i += 64) prefetch_early(next + i);
     next += steps * step;
   }
 };

@@ -2,6 +2,7 @@
 // channels, or several rows where C is small, so that the inner loop stays long.
 #pragma once
 
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/vmath.h"
 
 namespace fc::FC_ISA {
@@ -87,7 +88,7 @@ inline void normalise(const T* x, const T* residual, T* y, int64_t n, const Coef
 template <class T>
 inline void ask_ahead(const T* p, int64_t n) {
   constexpr int64_t kAhead = 8192 / sizeof(T), kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(p + kAhead + i);
+  for (int64_t i = 0; i < n; i += kLine) prefetch(p + kAhead + i);
 }
 
 }  // namespace

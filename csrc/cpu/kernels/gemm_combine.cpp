@@ -7,6 +7,7 @@
 // Error bound: as tile.h, c = 1 (L products in order).
 #include "cpu/kernels/few_rows.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/parallel.h"
 
 namespace fc::FC_ISA {
@@ -29,7 +30,7 @@ void combine(const T* a, int64_t lda, const T* b, int64_t ldb, int64_t columns, 
     Vec<T> bv[S];
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
-      __builtin_prefetch(b + (s + S) * ldb + j);
+      prefetch(b + (s + S) * ldb + j);
       bv[s] = get(b + s * ldb + j);
     }
 #pragma GCC unroll 8

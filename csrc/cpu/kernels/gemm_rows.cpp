@@ -171,6 +171,15 @@ class Product {
       return staged;
     }
 
+    // The tile after `tile`: in this panel or the next one.
+    void set_next(Tile<T>& t, int64_t tile, int64_t column) const {
+      const bool here = tile + 1 < last_tile();
+      const int64_t next = here ? tile + 1 : first_tile();
+      t.next_out = table(next).out;
+      t.next_column = here ? t.column : t.column + kNr<T>;
+      t.next_rows = here || column + kNr<T> < job.n ? first_row(next + 1) - first_row(next) : 0;
+    }
+
     void multiply_panel(int64_t group, int64_t panel, const T* b) {
       const Epilogue<T>& e = job.epilogue;
       const int64_t column = panel * kNr<T>;
@@ -207,6 +216,7 @@ class Product {
         t.tap_count = tap_counts[tile - first_tile()];
         t.out = rows.out;
         t.first = summed == 0;
+        set_next(t, tile, column);
         const int64_t count = first_row(tile + 1) - first_row(tile);
         multiply(static_cast<int>(count), vecs, t);
         summed += count;

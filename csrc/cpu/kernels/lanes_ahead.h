@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/kernels/lanes_plan.h"
+#include "cpu/kernels/prefetch.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -29,8 +30,7 @@ class Ahead {
     for (int64_t r = i * rows_; r < (i + 1) * rows_; ++r) {
       uintptr_t line = at_ + r * pitch_ + q * width_ * line_;
       for (int64_t left = count * width_; left > 0; --left, line += line_) {
-        __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
-        __asm__ volatile("");  // GCC drops loops that only prefetch
+        prefetch_early(reinterpret_cast<const void*>(line));
       }
     }
   }

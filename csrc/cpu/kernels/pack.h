@@ -4,6 +4,7 @@
 #include "cpu/gemm.h"
 #include "cpu/kernels/cursor.h"
 #include "cpu/kernels/epilogue.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/simd.h"
 
 namespace fc::FC_ISA {
@@ -156,7 +157,7 @@ void copy_pixels(const Source<T>& s, int64_t group, int64_t column, int64_t row,
     const int64_t line = at.take(rows);
     for (int64_t i = 0; i < line; ++i, from += step, dst += width) {
       if (i + kAhead < line) {
-        for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(from + kAhead * step + j);
+        for (int64_t j = 0; j < width; j += kLine) prefetch(from + kAhead * step + j);
       }
       for (int64_t j = 0; j < width; j += kVw<T>) store(dst + j, load(from + j));
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cpu/kernels/for_vectors.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/stream.h"
 #include "cpu/kernels/vmath.h"
 #include "cpu/pool.h"
@@ -103,7 +104,7 @@ inline void sum_vectors(const Pixels<T>& list, T* y, int64_t i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kCount; ++v) {
       sum[v] += load(x + v * kVw<T>);
-      __builtin_prefetch(x + v * kVw<T> + kAhead<T>);
+      prefetch(x + v * kVw<T> + kAhead<T>);
     }
   }
 #pragma GCC unroll 4

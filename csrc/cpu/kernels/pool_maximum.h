@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/kernels/pool_common.h"
+#include "cpu/kernels/prefetch.h"
 
 namespace fc::FC_ISA {
 namespace {
@@ -102,7 +103,7 @@ inline void max_vectors(const Pixels<T>& list, T* y, Index* index, int64_t i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kCount; ++v) {
       const Vec<T> candidate = load(x + v * kVw<T>);
-      __builtin_prefetch(x + v * kVw<T> + kAhead<T>);
+      prefetch(x + v * kVw<T> + kAhead<T>);
       const WideVec<T> win = ~(candidate <= best[v]) & (best[v] == best[v]);
       best[v] = win ? candidate : best[v];
       if constexpr (kIndexed) whose[v] = win ? number : whose[v];
@@ -164,7 +165,7 @@ inline void sum_chosen_vectors(const Pixels<T>& list, const Index* index, T* gx,
     for (int v = 0; v < kCount; ++v) {
       const WideVec<T> chosen = load_index<T>(from + v * kVw<T>) == number;
       sum[v] += chosen ? load(gy + v * kVw<T>) : Vec<T>{};
-      __builtin_prefetch(gy + v * kVw<T> + kAhead<T>);
+      prefetch(gy + v * kVw<T> + kAhead<T>);
     }
   }
 #pragma GCC unroll 4

@@ -4,6 +4,7 @@
 
 #include "cpu/kernels/ahead.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/stream.h"
 
@@ -60,7 +61,7 @@ void reduce_tile(ReduceTile<T>& t) {
       if constexpr (kCopies) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) {
-          __builtin_prefetch(b + 16 * step + v * kVw<T>);
+          prefetch(b + 16 * step + v * kVw<T>);
           store(copy + v * kVw<T>, column[v]);
         }
         copy += V * kVw<T>;

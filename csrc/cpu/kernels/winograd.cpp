@@ -12,6 +12,7 @@
 // Error bound: |y - y64| <= 8 * sqrt(L) * eps * the largest sum |a b| among the tile's outputs. A
 // sum over up to 512 channels is off by less than 3e-5 * rms(y); it grows with their root.
 #include "cpu/kernels/block_sums.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/winograd_patch.h"
 #include "cpu/kernels/winograd_plan.h"
 
@@ -165,7 +166,7 @@ class Convolution {
     for (int64_t i = 0; i < place.lines; ++i) {
       for (int64_t j = 0; j < place.columns; ++j) {
         for (int64_t v = 0; v < columns; v += 64 / static_cast<int64_t>(sizeof(T))) {
-          __builtin_prefetch(corner + i * c.s1 + j * c.s2 + v, 1, 2);
+          prefetch_early(corner + i * c.s1 + j * c.s2 + v);
         }
       }
     }

@@ -5,6 +5,7 @@
 #include "cpu/kernels/epilogue.h"
 #include "cpu/kernels/gemm_parts.h"
 #include "cpu/kernels/partial.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/simd.h"
 #include "winograd_points.h"
 
@@ -65,7 +66,7 @@ struct TilePixels {
 #pragma GCC unroll 6
     for (int i = 0; i < kPoints; ++i) {
 #pragma GCC unroll 6
-      for (int j = kPoints - kOutputs; j < kPoints; ++j) __builtin_prefetch(at[i][j] + c);
+      for (int j = kPoints - kOutputs; j < kPoints; ++j) prefetch(at[i][j] + c);
     }
   }
 };

@@ -4,6 +4,7 @@
 
 #include "cpu/kernels/gemm_parts.h"
 #include "cpu/kernels/pack.h"
+#include "cpu/kernels/prefetch.h"
 #include "cpu/kernels/stream.h"
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/winograd_patch.h"
@@ -150,11 +151,11 @@ void ask_for_taps(const GemmJob<T>& job, int64_t column, int64_t columns, int64_
     if (job.b_by_k) {
       const T* row = b.base + b.offset + tap / kTaps * b.s0 + tap % kTaps * b.s1 + column;
       for (int64_t i = first; i < first + count; ++i) {
-        for (int64_t j = 0; j < columns; j += kLine) __builtin_prefetch(row + i * b.s2 + j, 0, 2);
+        for (int64_t j = 0; j < columns; j += kLine) prefetch_early(row + i * b.s2 + j);
       }
     } else {
       const T* row = b.base + b.offset + tap * job.a.run + first;
-      for (int64_t j = column; j < column + columns; ++j) __builtin_prefetch(row + j * b.s2, 0, 2);
+      for (int64_t j = column; j < column + columns; ++j) prefetch_early(row + j * b.s2);
     }
   }
 }
