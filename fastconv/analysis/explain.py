@@ -50,6 +50,8 @@ class Explanation:
         mine = by_name[self.chosen]
         if len(by_name) == 1:
             return f"{self.chosen}: the only one that fits"
+        if mine.seconds is not None:
+            return f"{self.chosen}: the fastest that was measured, on {mine.where}"
         if mine.cycles is None:
             return f"{self.chosen}: the most special one that fits"
         limit = "" if mine.memory is None else f", limited by {_limit(mine)}"
@@ -86,13 +88,16 @@ class Explanation:
             title_justify="left",
         )
         table.add_column("algorithm")
-        for header in ("cost", "arithmetic", "memory"):
+        tuned = any(c.seconds is not None for c in self.candidates)
+        for header in ("cost", "arithmetic", "memory", *(["measured"] if tuned else [])):
             table.add_column(header, justify="right")
         table.add_column("what it is")
         best = next((c.cycles for c in self.candidates if c.name == self.chosen), None)
         for c in self.candidates:
             figures = (c.cycles, c.arithmetic, c.memory)
             times = ["" if f is None or not best else f"{f / best:.2f}" for f in figures]
+            if tuned:
+                times.append("" if c.seconds is None else f"{c.seconds * 1e3:.3f} ms")
             what = WHAT[c.name] + (f" ({c.refused})" if c.refused else "")
             table.add_row(("* " if c.name == self.chosen else "  ") + c.name, *times, what)
         unit = f"cost, arithmetic, memory: 1 is the cost of {self.chosen}"

@@ -14,6 +14,7 @@ from fastconv.backend.cpu_check import check_float_dtype
 from fastconv.backend.cpu_cost import cost
 from fastconv.backend.cpu_layers import *  # noqa: F403
 from fastconv.backend.problem import NO_EPILOGUE
+from fastconv.backend.tuned import measured
 from fastconv.backend.winograd import winograd_fits, winograd_refused
 from fastconv.errors import AlgorithmError
 
@@ -92,8 +93,11 @@ def _special(problem, direction):
 
 @_remembered
 def conv2d_choose(problem, direction, dtype, precision, packed=False):
-    """The cheapest that fits. All but "winograd" have the precision of "ieee"."""
+    """The fastest one if they were measured (tuned.py), else the cheapest that fits. All but
+    "winograd" have the precision of "ieee"."""
     fits = conv2d_algorithms(problem, direction, dtype, packed)
+    if found := measured(isa(), problem, direction, dtype, packed):
+        fits = (found[0].fastest, *fits)
     return next(name for name in fits if not _refused(name, problem, direction, dtype, precision))
 
 
@@ -104,10 +108,16 @@ def _refused(name, *choice):
 def conv2d_candidates(problem, direction, dtype, precision, packed=False):
     """What conv2d_choose chooses from, the cheapest first."""
     itemsize, candidates = np.dtype(dtype).itemsize, []
+    found = measured(isa(), problem, direction, dtype, packed)
+    seconds, where = (found[0].seconds, found[1]) if found else ({}, "")
     for name in conv2d_algorithms(problem, direction, dtype, packed):
         told = cost(problem, direction, name, itemsize, isa(), packed)
         refused = _refused(name, problem, direction, dtype, precision)
-        candidates.append(Candidate(name, told.cycles, *told, refused))
+        candidates.append(
+            Candidate(
+                name, told.cycles, *told, refused, seconds.get(name), where * (name in seconds)
+            )
+        )
     return tuple(candidates)
 
 
