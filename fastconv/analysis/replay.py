@@ -51,9 +51,14 @@ def model_dtype(model):
 
 
 def replay_inference(model, input_shape) -> Trace:
-    """Trace of one forward pass in eval mode under no_grad."""
+    """Trace of a second forward pass in eval mode under no_grad: the first packs the weights, which
+    stay packed."""
     with without_arrays(model, training=False) as trace, no_grad():
-        model(Tensor(Spec(input_shape, model_dtype(model))))
+        x = Tensor(Spec(input_shape, model_dtype(model)))
+        model(x)
+        trace.records.clear()
+        trace.reset_peak()
+        model(x)
     return trace
 
 

@@ -105,6 +105,11 @@ class Op:
         back."""
         return 0
 
+    def later_results(self, K) -> int:
+        """By how much the peak of backward is below all results and the most scratch together:
+        results that are not allocated yet while the scratch is there."""
+        return 0
+
     def kernel(self, K):
         """Name of the algorithm that forward runs, where there is a choice."""
         return None
@@ -290,8 +295,6 @@ class Op:
         check_walkable(name, self.edges, self.guards, f"a value that {name} saved")
         trace = state.trace
         gys = [grads[i][0] if i in grads else None for i in range(self.outputs)]
-        if trace is not None:
-            trace.transient("workspace", self.workspace(self.K, "backward"))
         start = perf_counter()
         if self.recipes:
             self.saved = _replaced(self.saved, lambda a: a.get() if type(a) is Recipe else a)
@@ -316,6 +319,9 @@ class Op:
                 if i in self.shares:
                     shared = buffer
             steps.append((edge, (gx, buffer, False), passed or i in self.shares))
+        if trace is not None:
+            scratch = self.workspace(self.K, "backward") - self.later_results(self.K)
+            trace.transient("workspace", max(0, scratch))
         self.saved = self.aux = self.aux_buffers = self.guards = self.edges = None
         for recipe in self.recipes:
             recipe.done()

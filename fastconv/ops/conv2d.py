@@ -66,6 +66,9 @@ class Conv2d(Op):
     def _gradients(self):
         return [d for d, need in zip(("dgrad", "wgrad"), self.needs, strict=False) if need]
 
+    def later_results(self, K):
+        return later_gradients(K, self.problem, self.dtype, *self.needs[:2])
+
     def forward(self, K, out, aux, x, w, b=None):
         conv2d_forward(K, x, w, out[0], self.problem, Epilogue(shift=b), self.parameter)
 
@@ -123,6 +126,15 @@ def workspace_bytes(K, problem, direction, dtype, packed=False) -> int:
     """Scratch of one pass with the algorithm that would be chosen now."""
     algorithm = chosen_algorithm(K, problem, direction, dtype, packed)
     return K.conv2d_workspace(problem, direction, algorithm, dtype, packed)
+
+
+def later_gradients(K, problem, dtype, by_x, by_w) -> int:
+    """Op.later_results of the two gradients: the one by x is computed first, and where that takes
+    more scratch, the one by w is not there meanwhile."""
+    if not by_x or not by_w:
+        return 0
+    first, second = (workspace_bytes(K, problem, d, dtype) for d in ("dgrad", "wgrad"))
+    return min(max(0, first - second), Spec(problem.w_shape, dtype).nbytes)
 
 
 def _scratch(K, problem, direction, algorithm, dtype, packed=False):

@@ -35,6 +35,7 @@ from fastconv.ops.conv2d import (
     conv2d_forward,
     conv2d_problem,
     input_gradient,
+    later_gradients,
     packed_weights,
     weight_gradient,
     workspace_bytes,
@@ -152,6 +153,9 @@ class ConvBnAct(Op):
             if self.act != IDENTITY and not self.needs[RESIDUAL]:
                 own += y_bytes
         return own + max(gradients, default=0)
+
+    def later_results(self, K):
+        return later_gradients(K, self.problem, self.dtype, self.needs[X], self.needs[W])
 
     # ---- forward
 
