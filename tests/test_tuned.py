@@ -84,7 +84,8 @@ def test_every_row_of_this_instruction_set_fits():
         fits = cpu.conv2d_algorithms(problem, direction, dtype, packed)
         assert set(found.seconds) <= set(fits)
         model = next(n for n in fits if n in found.seconds)
-        assert found.seconds[model] >= 1.04 * found.seconds[found.fastest]
+        # three digits are kept
+        assert found.seconds[model] >= (tune_cpu.GAIN - 0.01) * found.seconds[found.fastest]
 
 
 # ---- the tool

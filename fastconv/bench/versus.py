@@ -109,7 +109,8 @@ def run(options: Options) -> tuple[Comparison, Path]:
     facts = alone(facts_of, options.peer, names)
     if not facts.sources:
         raise ArgumentError(f"compare: {options.peer} has none of {', '.join(names)}")
-    asked = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}
+    # folders say nothing about what is measured
+    asked = {k: v for k, v in asdict(options).items() if k not in ("out", "results")}
     report = Comparison(describe(), asked, now(), facts.versions)
     report.without = [name for name in names if name not in facts.sources]
     if options.quick:
