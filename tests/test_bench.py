@@ -1,5 +1,6 @@
 """The benchmark's rules: answers before times, failures reported, memory predicted."""
 
+import gc
 import json
 import signal
 import sys
@@ -24,6 +25,7 @@ from fastconv.bench.layers import (
 )
 from fastconv.bench.machine import describe
 from fastconv.bench.network import count, measure_peak
+from fastconv.bench.place import CPU
 from fastconv.bench.run import chosen_models
 from fastconv.bench.timing import time_interleaved
 from fastconv.bench.workload import pictures
@@ -148,6 +150,21 @@ def test_peak_memory_is_predicted_from_the_trace(mode):
         predicted = count(name, 2, "float32", (mode,)).predicted_peak[mode]
         measured = measure_peak(name, 2, "float32", mode)
         assert measured == pytest.approx(predicted, rel=0.03), name
+
+
+def test_garbage_that_goes_meanwhile_does_not_lower_a_peak():
+    if not select.NATIVE_BUILT:
+        pytest.skip("only the native allocator measures its peak")
+    mebibyte = 1 << 20
+    cycle = [select.cpu.empty((8 * mebibyte,), "uint8")]
+    cycle.append(cycle)
+    del cycle
+
+    def run():
+        gc.collect()
+        return select.cpu.empty((4 * mebibyte,), "uint8")
+
+    assert CPU.peak(lambda: run) == 4 * mebibyte
 
 
 def test_distinct_layers_come_from_the_networks():

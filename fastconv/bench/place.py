@@ -58,6 +58,7 @@ class Cpu(Place):
     clock = HostClock()
 
     def peak(self, prepare):
+        gc.collect()  # what nobody holds any more must not be freed meanwhile
         before = memory_stats()["live_bytes"]
         run = prepare()
         reset_peak_memory()
