@@ -113,11 +113,8 @@ def conv2d_candidates(problem, direction, dtype, precision, packed=False):
     for name in conv2d_algorithms(problem, direction, dtype, packed):
         told = cost(problem, direction, name, itemsize, isa(), packed)
         refused = _refused(name, problem, direction, dtype, precision)
-        candidates.append(
-            Candidate(
-                name, told.cycles, *told, refused, seconds.get(name), where * (name in seconds)
-            )
-        )
+        here = where if name in seconds else ""
+        candidates.append(Candidate(name, told.cycles, *told, refused, seconds.get(name), here))
     return tuple(candidates)
 
 

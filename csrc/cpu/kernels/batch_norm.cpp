@@ -1,9 +1,9 @@
 // Batch normalisation over the rows of x (rows, C), rows = N*H*W:
 //
 //   prepare  mean = sums[0]/rows; var = sums[1]/rows - mean^2; rstd = 1/sqrt(var + eps)
-//   fold     scale = gamma / sqrt(var + eps); shift = beta + (b - mean)*scale, of running
-//   statistics apply    y = act((x - mean) * (gamma*rstd) + beta + residual) bwd      gz = gy *
-//   act'; gbeta = sum gz; ggamma = sum gz*xhat; xhat = (x - mean)*rstd
+//   fold     scale = gamma/sqrt(var + eps); shift = beta + (b - mean)*scale; running statistics
+//   apply    y = act((x - mean) * (gamma*rstd) + beta + residual)
+//   bwd      gz = gy * act'; gbeta = sum gz; ggamma = sum gz*xhat; xhat = (x - mean)*rstd
 //            training: gx = gamma*rstd * (gz - gbeta/rows - xhat*ggamma/rows), else gamma*rstd * gz
 //
 // Rows are handled in tiles (batch_norm_tiles.h). The sums of bwd run over chunks of rows that the
